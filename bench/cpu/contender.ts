@@ -1,0 +1,42 @@
+/** What every measured implementation looks like to the benchmark. */
+
+import type { Operation, Problem } from './problem';
+
+export interface Contender {
+  readonly name: string;
+  readonly version: string;
+  /** What its times include, in words for the reader of the table. */
+  readonly note: string;
+  readonly operations: readonly Operation[];
+  prepare(problem: Problem): Promise<Prepared>;
+  close(): void;
+}
+
+/** A contender that holds one problem's tensors. */
+export interface Prepared {
+  /** Seconds per call, over `calls` calls back to back after some that do not count. */
+  burst(operation: Operation, calls: number): Promise<number>;
+  release(): Promise<void> | void;
+}
+
+/** Calls before the clock starts: they wake threads and fill the caches again after another contender's turn. */
+export const warmUpCalls = (calls: number): number => Math.ceil(calls / 4);
+
+/** Times `calls` runs of `call`; `finish` waits for whatever they left queued. */
+export async function timeCalls(
+  calls: number,
+  call: () => Promise<void> | void,
+  finish: () => Promise<void> | void = () => {},
+): Promise<number> {
+  const repeat = async (count: number) => {
+    for (let i = 0; i < count; i++) {
+      const pending = call();
+      if (pending) await pending;
+    }
+    await finish();
+  };
+  await repeat(warmUpCalls(calls));
+  const start = performance.now();
+  await repeat(calls);
+  return (performance.now() - start) / 1e3 / calls;
+}

@@ -1,0 +1,147 @@
+/** The CPU benchmark: see options.ts for its command line. */
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { Presets, SingleBar } from 'cli-progress';
+import type { Contender } from './contender';
+import { type Copy, startCopy, startPyTorch } from './helper';
+import { commit, fileStem, type Machine, machine } from './machine';
+import { measure, type ProblemResult } from './measure';
+import { onnxRuntime } from './onnxruntime';
+import { type ContenderName, HELP, type Options, parseOptions } from './options';
+import { type Latency, measureLatency, measureOverhead, OURS, type Overhead, ours } from './ours';
+import { plot } from './plot';
+import { type Problem, problemName, problems } from './problem';
+import { overheadLine, problemTable } from './table';
+import { startTensorFlow } from './tensorflow';
+
+/** What the JSON file holds; times in seconds. */
+export interface Report {
+  date: string;
+  commit: string | null;
+  machine: Machine;
+  threads: number;
+  rounds: number;
+  implementations: { name: string; version: string; note: string }[];
+  problems: (ProblemResult & { latency?: Latency })[];
+  overhead?: Overhead;
+}
+
+const START: Record<ContenderName, (threads: number) => Promise<Contender> | Contender | null> = {
+  ours: (threads) => {
+    process.env.CUDA_BATCHNORM_THREADS = String(threads); // read when the device is made
+    return ours(threads);
+  },
+  onnxruntime: onnxRuntime,
+  tfjs: startTensorFlow,
+  pytorch: (threads) => {
+    const python = process.env.BENCH_PYTHON;
+    if (python) return startPyTorch(python, threads);
+    console.error('PyTorch is left out: BENCH_PYTHON names no Python with torch');
+    return null;
+  },
+};
+
+async function startContenders({ only, threads }: Options): Promise<Contender[]> {
+  const contenders: Contender[] = [];
+  for (const name of only) {
+    const contender = await START[name](threads);
+    if (contender) contenders.push(contender);
+  }
+  return contenders;
+}
+
+async function run(options: Options): Promise<Report> {
+  const contenders = await startContenders(options);
+  const copy = await startCopy(options.threads);
+  try {
+    return await measureAll(options, contenders, copy);
+  } finally {
+    for (const one of [copy, ...contenders]) one.close();
+  }
+}
+
+async function measureAll(options: Options, contenders: readonly Contender[], copy: Copy): Promise<Report> {
+  const { threads, rounds, burstSeconds, shapes } = options;
+  const withOurs = options.only.includes('ours');
+  const say = options.json ? console.error : console.log;
+  const report: Report = {
+    date: new Date().toISOString(),
+    commit: commit(),
+    machine: machine(),
+    threads,
+    rounds,
+    implementations: contenders.map(({ name, version, note }) => ({ name, version, note })),
+    problems: [],
+  };
+  say(`${report.machine.cpu}, ${report.machine.cores} cores, Node ${report.machine.node}, ${threads} threads, ${rounds} rounds`);
+  say(`× copy: in multiples of memcpy by ${threads} threads, each always its own part, on huge pages, timed just before every burst`);
+  for (const { name, version, note } of report.implementations) say(`${name} ${version}: ${note}`);
+  const all = problems(shapes);
+  const bar = new SingleBar({ format: '{bar} {value}/{total} rounds  {problem}', clearOnComplete: true }, Presets.shades_classic);
+  for (const problem of all) {
+    const result: Report['problems'][number] = await withProgress(bar, problem, rounds, (onRound) =>
+      measure(problem, contenders, copy, { rounds, burstSeconds, ours: OURS, onRound }),
+    );
+    if (withOurs) result.latency = await measureLatency(problem, rounds);
+    report.problems.push(result);
+    say(`\n${problemTable(result, result.latency)}`);
+  }
+  if (withOurs) {
+    const overhead = await measureOverhead(rounds, 1000);
+    report.overhead = overhead;
+    say(`\n${overheadLine(overhead)}`);
+  }
+  return report;
+}
+
+async function withProgress<T>(bar: SingleBar, problem: Problem, rounds: number, work: (onRound: () => void) => Promise<T>): Promise<T> {
+  bar.start(rounds, 0, { problem: problemName(problem) });
+  try {
+    return await work(() => bar.increment());
+  } finally {
+    bar.stop();
+  }
+}
+
+function write(report: Report, out: string): void {
+  const picture = `${out.replace(/\.json$/, '')}.svg`;
+  mkdirSync(dirname(out), { recursive: true });
+  writeFileSync(out, `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(
+    picture,
+    plot(
+      report.problems,
+      report.implementations.map(({ name }) => name),
+    ),
+  );
+  console.error(`\nWritten: ${out} and ${picture}`);
+}
+
+function verdict({ problems: results }: Report): string {
+  const held = results.flatMap((problem) => problem.results.filter(({ met }) => met !== undefined).map((result) => ({ problem, result })));
+  const missed = held.filter(({ result }) => !result.met);
+  return [
+    `\nTargets met: ${held.length - missed.length} of ${held.length}`,
+    ...missed.map(
+      ({ problem, result }) => `  missed: ${problemName(problem)}, ${result.operation}: ${result.copies.toFixed(2)} > ${result.target}`,
+    ),
+  ].join('\n');
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const report = await run(options);
+  if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
+  else if (options.only.includes('ours')) console.log(verdict(report));
+  write(report, options.out ?? join('reports', 'bench', 'cpu', `${fileStem(new Date(report.date), report.machine)}.json`));
+}
+
+main().catch((error: unknown) => {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1); // at once: helpers that were started end with the pipe to them
+});

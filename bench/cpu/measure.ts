@@ -1,0 +1,95 @@
+/** Interleaved measurement: every burst of a contender follows a burst of plain copies of the same tensor. */
+
+import type { Contender, Prepared } from './contender';
+import type { Copy } from './helper';
+import { copyBytes, fewestBytes, OPERATIONS, type Operation, type Problem, target } from './problem';
+import { median, type Summary, summarize } from './statistics';
+
+export interface Result {
+  implementation: string;
+  operation: Operation;
+  seconds: Summary;
+  /** The median, over rounds, of the time in multiples of the copy measured just before. */
+  copies: number;
+  /** Of ours only: the most `copies` may be, and whether it is not more. */
+  target?: number;
+  met?: boolean;
+}
+
+export interface ProblemResult extends Problem {
+  /** Bytes a plain copy of the tensor reads and writes. */
+  copyBytes: number;
+  copySeconds: Summary;
+  fewestBytes: Record<Operation, number>;
+  results: Result[];
+}
+
+export interface Options {
+  rounds: number;
+  /** How long a burst should last; a slow contender's lasts one call. */
+  burstSeconds: number;
+  /** Whose results are held against the targets. */
+  ours: string;
+  onRound?: () => void;
+}
+
+interface Series {
+  implementation: string;
+  operation: Operation;
+  prepared: Prepared;
+  calls: number;
+  seconds: number[];
+  copies: number[];
+}
+
+const MOST_CALLS = 1000;
+
+function callsFor(secondsPerCall: number, burstSeconds: number): number {
+  return Math.min(MOST_CALLS, Math.max(1, Math.round(burstSeconds / secondsPerCall)));
+}
+
+export async function measure(problem: Problem, contenders: readonly Contender[], copy: Copy, options: Options): Promise<ProblemResult> {
+  const prepared: Prepared[] = [];
+  const series: Series[] = [];
+  for (const contender of contenders) {
+    const own = await contender.prepare(problem);
+    prepared.push(own);
+    for (const operation of contender.operations) {
+      const calls = callsFor(await own.burst(operation, 1), options.burstSeconds);
+      series.push({ implementation: contender.name, operation, prepared: own, calls, seconds: [], copies: [] });
+    }
+  }
+  const copyCalls = callsFor(await copy.burst(problem, 1), options.burstSeconds);
+  const copySeconds: number[] = [];
+  for (let round = 0; round < options.rounds; round++) {
+    for (const { operation, prepared: own, calls, seconds, copies } of series) {
+      const yardstick = await copy.burst(problem, copyCalls);
+      const time = await own.burst(operation, calls);
+      copySeconds.push(yardstick);
+      seconds.push(time);
+      copies.push(time / yardstick);
+    }
+    options.onRound?.();
+  }
+  for (const own of prepared) await own.release();
+
+  return {
+    ...problem,
+    copyBytes: copyBytes(problem),
+    copySeconds: summarize(copySeconds),
+    fewestBytes: Object.fromEntries(OPERATIONS.map((operation) => [operation, fewestBytes(problem, operation)])) as Record<
+      Operation,
+      number
+    >,
+    results: OPERATIONS.flatMap((operation) =>
+      series.filter((one) => one.operation === operation).map((one) => toResult(problem, one, one.implementation === options.ours)),
+    ),
+  };
+}
+
+function toResult(problem: Problem, { implementation, operation, seconds, copies }: Series, ours: boolean): Result {
+  const result = { implementation, operation, seconds: summarize(seconds), copies: median(copies) };
+  if (!ours) return result;
+  const most = target(problem, operation);
+  return { ...result, target: most, met: result.copies <= most };
+}

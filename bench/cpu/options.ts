@@ -1,0 +1,79 @@
+/** The command line of the CPU benchmark. */
+
+import { parseArgs } from 'node:util';
+import { type Problem, SHAPES } from './problem';
+
+export const CONTENDERS = ['ours', 'onnxruntime', 'tfjs', 'pytorch'] as const;
+export type ContenderName = (typeof CONTENDERS)[number];
+
+export const HELP = `Usage: npm run bench -- [options]
+
+Times batch normalization on the CPU: ours, onnxruntime-node, TensorFlow.js (wasm) and, where a Python with torch is named,
+PyTorch; each beside a plain copy of the same tensor with as many threads, in interleaved bursts of one run.
+
+  --quick           few and short bursts: a look, not a measurement
+  --shapes LIST     N×C×H×W, as 32x64x56x56,32x512x7x7 (default: all four), each channels first and channels last
+  --only LIST       of ${CONTENDERS.join(',')} (the copy is always measured)
+  --threads N       threads of every side that can choose (default: 2)
+  --rounds N        bursts per implementation and operation (default: 25)
+  --out FILE        where the JSON goes (default: reports/bench/cpu/<date>-<cpu>.json); the plot lies beside it as .svg
+  --json            print the JSON instead of tables
+  --help            this text
+
+Environment: BENCH_PYTHON=/path/python names a Python with torch; CXX the compiler for the copy (default: c++).
+`;
+
+export interface Options {
+  shapes: readonly Problem['shape'][];
+  only: readonly ContenderName[];
+  threads: number;
+  rounds: number;
+  burstSeconds: number;
+  out: string | undefined;
+  json: boolean;
+  help: boolean;
+}
+
+function parseCount(name: string, text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) throw new Error(`Expected a positive integer for --${name} but received ${text}`);
+  return count;
+}
+
+function parseShape(text: string): Problem['shape'] {
+  const sizes = text.split('x').map((size) => parseCount('shapes', size));
+  if (sizes.length !== 4) throw new Error(`Expected a shape such as 32x64x56x56 for --shapes but received ${text}`);
+  return sizes as unknown as Problem['shape'];
+}
+
+function parseContender(text: string): ContenderName {
+  const name = CONTENDERS.find((one) => one === text);
+  if (!name) throw new Error(`Expected ${CONTENDERS.join(', ')} for --only but received ${text}`);
+  return name;
+}
+
+export function parseOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      quick: { type: 'boolean', default: false },
+      shapes: { type: 'string' },
+      only: { type: 'string' },
+      threads: { type: 'string', default: '2' },
+      rounds: { type: 'string' },
+      out: { type: 'string' },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  return {
+    shapes: values.shapes?.split(',').map(parseShape) ?? SHAPES,
+    only: values.only?.split(',').map(parseContender) ?? CONTENDERS,
+    threads: parseCount('threads', values.threads),
+    rounds: parseCount('rounds', values.rounds ?? (values.quick ? '5' : '25')),
+    burstSeconds: values.quick ? 0.01 : 0.03,
+    out: values.out,
+    json: values.json,
+    help: values.help,
+  };
+}

@@ -1,0 +1,244 @@
+/**
+ * The native surface, written down as types, and the loader that finds it. Nothing here is public.
+ * Arguments given to native calls were checked by the callers in this folder; native code trusts them.
+ */
+
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import bindings from 'bindings';
+import { BatchNormError, type ErrorCode } from './errors';
+
+/** The numbers are those of native/core/dtype.h. */
+export const DTYPE_CODES = { float32: 0, float64: 1, float16: 2, bfloat16: 3 } as const;
+/** The numbers are those of native/core/activation.h. */
+export const ACTIVATION_CODES = {
+  identity: 0,
+  relu: 1,
+  leakyRelu: 2,
+  elu: 3,
+  sigmoid: 4,
+  tanh: 5,
+  silu: 6,
+  gelu: 7,
+} as const;
+
+export type DTypeCode = (typeof DTYPE_CODES)[keyof typeof DTYPE_CODES];
+export type ActivationCode = (typeof ACTIVATION_CODES)[keyof typeof ACTIVATION_CODES];
+
+/** Host memory of one of the four dtypes; float16 and bfloat16 travel as Uint16Array bit patterns. */
+export type HostArray = Float32Array | Float64Array | Uint16Array | Uint8Array;
+
+export interface NativeMemoryUse {
+  live: number;
+  peak: number;
+  reserved: number;
+  limit: number;
+}
+
+/** A block of device memory. Freed by release() or, as a backstop, when collected. */
+export interface NativeBuffer {
+  readonly pointer: bigint;
+  readonly byteLength: number;
+  /** Gives the block back, in stream order: safe while work that uses it is queued. Idempotent. */
+  release(): void;
+}
+
+/** An in-order queue of a device. Every call returns at once unless its name ends in Sync. */
+export interface NativeStream {
+  /** Takes a snapshot of `source` before it returns. */
+  upload(destination: NativeBuffer, to: DTypeCode, source: HostArray, from: DTypeCode): void;
+  /** `destination` is filled when the promise resolves. */
+  download(destination: HostArray, to: DTypeCode, source: NativeBuffer, from: DTypeCode): Promise<void>;
+  downloadSync(destination: HostArray, to: DTypeCode, source: NativeBuffer, from: DTypeCode): void;
+  copy(destination: NativeBuffer, source: NativeBuffer, byteLength: number): void;
+  fill(destination: NativeBuffer, dtype: DTypeCode, count: number, value: number): void;
+  synchronize(): Promise<void>;
+  synchronizeSync(): void;
+
+  // Operations: the seven numbers of the problem first, then buffers (null where absent).
+  trainingForward(
+    backend: NativeBackend,
+    outer: number,
+    channels: number,
+    inner: number,
+    dtype: DTypeCode,
+    parameterDtype: DTypeCode,
+    activation: ActivationCode,
+    eps: number,
+    input: NativeBuffer,
+    residual: NativeBuffer | null,
+    weight: NativeBuffer | null,
+    bias: NativeBuffer | null,
+    output: NativeBuffer,
+    statistics: NativeBuffer, // [3, channels]: mean high, mean low, biased variance
+    mask: NativeBuffer | null,
+    runningMean: NativeBuffer | null,
+    runningVariance: NativeBuffer | null,
+    momentum: number,
+    unbiasedRunningVariance: boolean,
+  ): void;
+  inferenceForward(
+    backend: NativeBackend,
+    outer: number,
+    channels: number,
+    inner: number,
+    dtype: DTypeCode,
+    parameterDtype: DTypeCode,
+    activation: ActivationCode,
+    eps: number,
+    input: NativeBuffer,
+    residual: NativeBuffer | null,
+    mean: NativeBuffer,
+    variance: NativeBuffer,
+    weight: NativeBuffer | null,
+    bias: NativeBuffer | null,
+    output: NativeBuffer,
+    mask: NativeBuffer | null,
+  ): void;
+  backward(
+    backend: NativeBackend,
+    outer: number,
+    channels: number,
+    inner: number,
+    dtype: DTypeCode,
+    parameterDtype: DTypeCode,
+    activation: ActivationCode,
+    eps: number,
+    gradOutput: NativeBuffer,
+    input: NativeBuffer,
+    residual: NativeBuffer | null,
+    mask: NativeBuffer | null,
+    statistics: NativeBuffer | null, // of training; null: constant mean and variance below
+    mean: NativeBuffer | null, // with statistics null
+    variance: NativeBuffer | null,
+    weight: NativeBuffer | null,
+    bias: NativeBuffer | null,
+    gradInput: NativeBuffer,
+    gradWeight: NativeBuffer | null,
+    gradBias: NativeBuffer | null,
+    gradResidual: NativeBuffer | null,
+  ): void;
+}
+
+/** The three operations; which library computes them. */
+export interface NativeBackend {
+  readonly name: string; // 'native' or 'cudnn'
+  /** Bytes of the mask that stands for the residual in backward; 0 where the backend wants the residual itself. */
+  maskBytes(
+    outer: number,
+    channels: number,
+    inner: number,
+    dtype: DTypeCode,
+    parameterDtype: DTypeCode,
+    activation: ActivationCode,
+  ): number;
+}
+
+export interface NativeDevice {
+  readonly type: 'cpu' | 'cuda';
+  readonly name: string;
+  readonly description: string;
+  readonly defaultStream: NativeStream;
+  readonly native: NativeBackend;
+  allocate(byteLength: number): NativeBuffer;
+  /** Memory owned elsewhere; release() only forgets it. */
+  wrap(pointer: bigint, byteLength: number): NativeBuffer;
+  createStream(): NativeStream;
+  memory(): NativeMemoryUse;
+  setMemoryLimit(bytes: number): void;
+  emptyCache(): void;
+  synchronize(): Promise<void>;
+  synchronizeSync(): void;
+}
+
+export interface NativeReport {
+  name: string;
+  available: boolean;
+  reason: string;
+  version: string;
+}
+
+export interface NativeAddon {
+  /** Called once per environment: native errors are made with `new errorClass(code, message)`. */
+  setErrorClass(errorClass: new (code: ErrorCode, message: string) => Error): void;
+  report(): NativeReport[];
+  /** Names of the devices that work here, best last: ['cpu'], later ['cpu', 'cuda:0', …]. */
+  deviceNames(): string[];
+  /** The environment's one device of that name; throws ERR_DEVICE_UNAVAILABLE with the reason. */
+  device(name: string): NativeDevice;
+}
+
+let loaded: NativeAddon | undefined;
+
+/** The addon, loaded at first use and never at import. After a failure the next call tries again. */
+export function addon(): NativeAddon {
+  loaded ??= loadAddon(packageRoot(__dirname), process.env.CUDA_BATCHNORM_VARIANT ?? 'release');
+  return loaded;
+}
+
+/** Tries every place where a build puts the addon. Throws ERR_ADDON with all failures and what to do about them. */
+export function loadAddon(root: string, variant: string): NativeAddon {
+  const failures: string[] = [];
+  for (const folder of buildFolders(variant)) {
+    try {
+      const native = bindings({
+        bindings: 'cuda_batchnorm',
+        module_root: root,
+        try: [['module_root', ...folder, 'bindings']],
+      }) as NativeAddon;
+      native.setErrorClass(BatchNormError);
+      return native;
+    } catch (error) {
+      failures.push(`${join(root, ...folder, 'cuda_batchnorm.node')}: ${reasonOf(error)}`);
+    }
+  }
+  const lines = failures.map((failure) => `\n  - ${failure}`).join('');
+  throw new BatchNormError('ERR_ADDON', `The native addon could not be loaded. Tried:${lines}\nWhat to do: ${remedy(failures, variant)}`);
+}
+
+// Written out because the default list of `bindings` looks into Debug first, where an old build hides the new one.
+function buildFolders(variant: string): string[][] {
+  const cmake = ['out', variant, 'Release'];
+  return variant === 'release' ? [cmake, ['build', 'Release']] : [cmake];
+}
+
+// The sources lie one folder below the root, the compiled files two.
+function packageRoot(folder: string): string {
+  return existsSync(join(folder, 'package.json')) ? folder : packageRoot(dirname(folder));
+}
+
+const NOT_BUILT = 'not built';
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'tries' in error ? NOT_BUILT : error.message.trim();
+}
+
+// Tried in this order: the first pattern that a failure matches names its cause.
+const REMEDIES: readonly [RegExp, string][] = [
+  [
+    /GLIBC|CXXABI|undefined symbol|symbol not found/i,
+    'it was built against other system libraries than this machine has: build it here with `npm rebuild cuda-batchnorm`.',
+  ],
+  [
+    // The loader of GNU/Linux says of a file for another processor that it cannot open it.
+    /ELF|file too short|\.node: cannot open shared object|incompatible architecture|mach-o|not a valid Win32/i,
+    'it was built for another processor or system, or is damaged: build it here with `npm rebuild cuda-batchnorm`.',
+  ],
+  [
+    /NODE_MODULE_VERSION|Node-API|napi/i,
+    `it needs Node.js 20.19 or newer (this is ${process.version}): update Node.js, then run \`npm rebuild cuda-batchnorm\`.`,
+  ],
+  [
+    /shared object|image not found|module could not be found/i,
+    'a library it needs is missing on this machine: install it, or build without it by `npm rebuild cuda-batchnorm`.',
+  ],
+];
+
+/** What to do, given all failures. */
+export function remedy(failures: readonly string[], variant: string): string {
+  const present = failures.filter((failure) => !failure.endsWith(NOT_BUILT)).join('\n');
+  const build = 'run `npm rebuild cuda-batchnorm` where the package is installed, or `npm run build` in its source tree.';
+  if (present === '') return variant === 'release' ? build : `build the variant '${variant}', or unset CUDA_BATCHNORM_VARIANT.`;
+  return REMEDIES.find(([pattern]) => pattern.test(present))?.[1] ?? build;
+}

@@ -1,0 +1,50 @@
+/** Tables of numbers with the class in the last column, and an optional line of names on top. */
+
+import { readFile } from 'node:fs/promises';
+import type { Dataset } from './dataset';
+
+const MOST_CLASSES = 256;
+
+/** Reads a file of rows `value, …, value, class`. Errors name the file and the line. */
+export async function readCsv(file: string): Promise<Dataset> {
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (error) {
+    throw new Error(`cannot read '${file}': ${(error as Error).message}`, { cause: error });
+  }
+  return parseCsv(text, file);
+}
+
+/** As readCsv(), from text; `name` stands for it in errors. */
+export function parseCsv(text: string, name: string): Dataset {
+  const lines = text.split(/\r?\n/);
+  const hasHeader = lines[0]!.split(',').some((field) => Number.isNaN(parse(field)));
+  const features: number[] = [];
+  const labels: number[] = [];
+  let columns = hasHeader ? lines[0]!.split(',').length : 0;
+  lines.forEach((line, index) => {
+    if ((hasHeader && index === 0) || line.trim() === '') return;
+    const where = `${name}, line ${index + 1}`;
+    const fields = line.split(',');
+    columns ||= fields.length;
+    if (fields.length !== columns) throw new Error(`${where}: expected ${columns} values but found ${fields.length}`);
+    const values = fields.map(parse);
+    const bad = values.findIndex((value) => !Number.isFinite(value));
+    if (bad >= 0) throw new Error(`${where}: expected a number in column ${bad + 1} but found '${fields[bad]!.trim()}'`);
+    const label = values.pop()!;
+    if (!Number.isInteger(label) || label < 0 || label >= MOST_CLASSES) {
+      throw new Error(`${where}: expected a class from 0 to ${MOST_CLASSES - 1} in the last column but found ${label}`);
+    }
+    for (const value of values) features.push(value);
+    labels.push(label);
+  });
+  if (labels.length === 0) throw new Error(`${name}: expected rows of numbers with the class last but found none`);
+  if (columns < 2)
+    throw new Error(`${name}, line ${hasHeader ? 2 : 1}: expected values and a class, separated by commas, but found one column`);
+  return { features: Float32Array.from(features), labels: Uint8Array.from(labels), count: labels.length, width: columns - 1 };
+}
+
+function parse(field: string): number {
+  return field.trim() === '' ? Number.NaN : Number(field);
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+/** `cuda-batchnorm <command>`: finds the command, and turns failures into one line and an exit code (1; 2 for a wrong call). */
+
+import { UsageError } from './usage';
+
+interface Command {
+  summary: string;
+  /** Loaded when called, so that help needs nothing but this file. */
+  load: () => Promise<{ run(args: string[]): Promise<void> }>;
+}
+
+const COMMANDS: Record<string, Command> = {
+  demo: { summary: 'train a digit classifier with and without batch norm, and write a report', load: () => import('./demo.js') },
+};
+
+function help(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
+  return [
+    'Usage: cuda-batchnorm <command> [options]',
+    '',
+    ...lines,
+    '',
+    "'cuda-batchnorm <command> --help' lists the options of a command.",
+    '',
+  ].join('\n');
+}
+
+async function main([name, ...args]: string[]): Promise<void> {
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(help());
+    return;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
+  if (command === undefined) throw new UsageError(`there is no command '${name}'; there are: ${Object.keys(COMMANDS).join(', ')}`);
+  await (await command.load()).run(args);
+}
+
+function report(error: unknown, name: string | undefined): number {
+  const wrongCall = error instanceof UsageError;
+  process.stderr.write(`cuda-batchnorm: ${error instanceof Error ? error.message : String(error)}\n`);
+  if (wrongCall)
+    process.stderr.write(`Try 'cuda-batchnorm ${name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : ''}--help'.\n`);
+  if (process.env.DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  return wrongCall ? 2 : 1;
+}
+
+const args = process.argv.slice(2);
+main(args).catch((error: unknown) => {
+  process.exitCode = report(error, args[0]);
+});

@@ -1,0 +1,187 @@
+import { inspect } from 'node:util';
+import { addon, type NativeBackend, type NativeDevice, type NativeStream } from './addon';
+import { BatchNormError, expected } from './errors';
+import { checkStream, makeStream, type Stream } from './stream';
+import { checkInteger, checkInternal, INTERNAL } from './validate';
+
+/** Names of devices: `'cuda'` is `'cuda:0'`; `'auto'` is `'cuda:0'` where it works and `'cpu'` elsewhere. */
+export type DeviceName = 'auto' | 'cpu' | 'cuda' | `cuda:${number}`;
+
+/** What one backend says of itself on this machine. */
+export interface BackendReport {
+  /** `'cpu'`, `'cuda'` or `'cudnn'`. */
+  readonly name: string;
+  /** Whether it works here. */
+  readonly available: boolean;
+  /** Why it does not; absent where it does. */
+  readonly reason?: string;
+  /** Version of its library; for the CPU the instruction set and number of threads. Absent where unknown. */
+  readonly version?: string;
+}
+
+/** Memory of a device, in bytes. */
+export interface MemoryUse {
+  /** Held by tensors and by passes saved for backward, now. */
+  readonly live: number;
+  /** The most that was ever live at once. */
+  readonly peak: number;
+  /** Taken from the system: live memory, rounding, and blocks kept for reuse. */
+  readonly reserved: number;
+  /** The most that may be reserved. */
+  readonly limit: number;
+}
+
+// Set by the class, which keeps what it holds private.
+export let nativeDevice: (device: Device) => NativeDevice;
+let makeDevice: (native: NativeDevice) => Device;
+let defaultStream: (device: Device) => NativeStream;
+let isDevice: (value: unknown) => value is Device;
+
+// By every name they were asked for, 'auto' included.
+const devices = new Map<unknown, Device>();
+
+/** A processor with its own memory that tensors live on and operations run on. There is one object per device. */
+export class Device {
+  /** The kind of device. */
+  readonly type: 'cpu' | 'cuda';
+  /** `'cpu'`, `'cuda:0'`, … */
+  readonly name: string;
+  /** For people: `'NVIDIA H200, compute capability 9.0, 139 GiB'`. */
+  readonly description: string;
+  readonly #native: NativeDevice;
+  readonly #defaultStream: NativeStream;
+
+  static {
+    makeDevice = (native) => new Device(INTERNAL, native);
+    defaultStream = (device) => device.#defaultStream;
+    nativeDevice = (device) => device.#native;
+    isDevice = (value): value is Device => typeof value === 'object' && value !== null && #native in value;
+  }
+
+  private constructor(key: unknown, native: NativeDevice) {
+    checkInternal(key, 'Device', 'Device.get(name)');
+    this.#native = native;
+    this.#defaultStream = native.defaultStream;
+    this.type = native.type;
+    this.name = native.name;
+    this.description = native.description;
+  }
+
+  /**
+   * The device of that name; a device gives itself. Only `'auto'`, the default, falls back to another device.
+   *
+   * @throws {BatchNormError} `ERR_INVALID_ARGUMENT` for a name that no device can have, `ERR_DEVICE_UNAVAILABLE` with the reason
+   * where the device does not work here, `ERR_ADDON` where the native addon cannot be loaded.
+   */
+  static get(name: DeviceName | (string & {}) | Device = 'auto'): Device {
+    return checkDevice(name, 'name');
+  }
+
+  /** The devices that work here. @throws {BatchNormError} `ERR_ADDON` where the native addon cannot be loaded. */
+  static list(): readonly Device[] {
+    return addon()
+      .deviceNames()
+      .map((name) => Device.get(name));
+  }
+
+  /** Every backend this package knows, and why those that do not work here do not. Never throws. */
+  static report(): readonly BackendReport[] {
+    try {
+      return addon()
+        .report()
+        .map(({ name, available, reason, version }) => ({ name, available, ...(reason && { reason }), ...(version && { version }) }));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return ['cpu', 'cuda', 'cudnn'].map((name) => ({ name, available: false, reason }));
+    }
+  }
+
+  /** A new queue of work on this device. */
+  createStream(): Stream {
+    return makeStream(this, this.#native.createStream());
+  }
+
+  /** Resolves when everything queued on this device so far, on all its streams, is done. Rejects with the error of work that failed. */
+  synchronize(): Promise<void> {
+    return this.#native.synchronize();
+  }
+
+  /** Blocks the calling thread, event loop included, until everything queued on this device so far is done. */
+  synchronizeSync(): void {
+    this.#native.synchronizeSync();
+  }
+
+  /** How much memory is in use, in bytes. */
+  memory(): MemoryUse {
+    const { live, peak, reserved, limit } = this.#native.memory();
+    return { live, peak, reserved, limit };
+  }
+
+  /**
+   * Sets the most memory, in bytes, that this device may take from the system. Allocations beyond it throw `ERR_OUT_OF_MEMORY`.
+   *
+   * @throws {BatchNormError} `ERR_INVALID_ARGUMENT` unless `bytes` is a non-negative integer.
+   */
+  setMemoryLimit(bytes: number): void {
+    this.#native.setMemoryLimit(checkInteger(bytes, 'bytes', 0));
+  }
+
+  /** Gives memory that is kept for reuse back to the system. Waits for queued work first, blocking the calling thread. */
+  emptyCache(): void {
+    this.#native.emptyCache();
+  }
+
+  toString(): string {
+    return `Device ${this.name}`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return `${this.toString()} (${this.description})`;
+  }
+}
+
+/** The device that an argument is or names; 'auto' where it was left out. */
+export function checkDevice(value: unknown, name: string): Device {
+  if (isDevice(value)) return value;
+  const deviceName = value === undefined ? 'auto' : value;
+  return devices.get(deviceName) ?? openDevice(deviceName, name);
+}
+
+/** The native queue for work on `device`, given the caller's `stream` option. */
+export function streamOf(device: Device, stream: unknown): NativeStream {
+  return checkStream(stream, device, defaultStream(device));
+}
+
+/** The native operations of a `backend` option. */
+export function backendOf(device: Device, backend: 'native' | 'cudnn'): NativeBackend {
+  if (backend === 'native') return nativeDevice(device).native;
+  throw unavailable('Backend cudnn', 'cudnn');
+}
+
+function openDevice(deviceName: unknown, name: string): Device {
+  const fullName = resolveName(deviceName, name);
+  const device = devices.get(fullName) ?? makeDevice(openNative(fullName));
+  devices.set(fullName, device).set(deviceName, device);
+  return device;
+}
+
+function resolveName(deviceName: unknown, name: string): string {
+  if (deviceName === 'auto') return addon().deviceNames().includes('cuda:0') ? 'cuda:0' : 'cpu';
+  if (deviceName === 'cuda') return 'cuda:0';
+  if (deviceName === 'cpu' || (typeof deviceName === 'string' && /^cuda:(0|[1-9]\d{0,3})$/.test(deviceName))) return deviceName;
+  throw expected(`a Device, 'auto', 'cpu', 'cuda' or 'cuda:<number>'`, name, deviceName);
+}
+
+function openNative(name: string): NativeDevice {
+  if (addon().deviceNames().includes(name)) return addon().device(name);
+  throw unavailable(`Device ${name}`, name.startsWith('cuda') ? 'cuda' : name);
+}
+
+function unavailable(what: string, backend: string): BatchNormError {
+  const report = addon()
+    .report()
+    .find(({ name }) => name === backend);
+  const reason = report?.reason || `the devices that work here are ${addon().deviceNames().join(', ')}`;
+  return new BatchNormError('ERR_DEVICE_UNAVAILABLE', `${what} is not available: ${reason}`);
+}

@@ -1,0 +1,210 @@
+import type { Activation } from './activation';
+import { streamOf } from './device';
+import { checkParameterDType, type ParameterDType } from './dtype';
+import { BatchNormError, expected } from './errors';
+import { checkMask, type Mask, makeMask } from './mask';
+import { checkForward, checkGradient, checkLike, checkParameter, checkRunningVariance, type ForwardOptions } from './operands';
+import { backward, type Forward, type Gradients, inferenceForward, type RunningStatistics, trainingForward } from './operations';
+import { checkBatch, checkSettings, type Problem, problemOf, type SettingOptions } from './problem';
+import { sameShape } from './shape';
+import type { Storage } from './storage';
+import type { Stream } from './stream';
+import { checkTensor, isTensor, makeTensor, type Tensor } from './tensor';
+import { checkFinite, checkOptions } from './validate';
+
+/** What the three operations have in common. Parameters and statistics share one dtype: float32 or float64. */
+export interface OperationOptions {
+  /** Scale γ, `[C]`; 1 when left out. */
+  weight?: Tensor | null | undefined;
+  /** Shift β, `[C]`; 0 when left out. */
+  bias?: Tensor | null | undefined;
+  /** Added to the variance, inside the root; 1e-5 when left out. */
+  eps?: number | undefined;
+  /** The channel dimension; 1 when left out. Negative counts from the end: −1 for channels last. */
+  axis?: number | undefined;
+  /** Applied to the normalized value; `'identity'` when left out. */
+  activation?: Activation | undefined;
+  /** The library that computes; `'native'` when left out. */
+  backend?: 'native' | 'cudnn' | undefined;
+  /** The queue to run on; the device's own when left out. */
+  stream?: Stream | undefined;
+}
+
+/** Options of {@link batchNormTraining}. */
+export interface TrainingOptions extends OperationOptions, ForwardOptions {
+  /** `[C]`, updated in place. With {@link TrainingOptions.runningVar} or not at all. */
+  runningMean?: Tensor | null | undefined;
+  /** `[C]`, updated in place. */
+  runningVar?: Tensor | null | undefined;
+  /** Weight of the new value in the running statistics; 0.1 when left out. */
+  momentum?: number | undefined;
+  /** Which variance the running variance collects; `'unbiased'` when left out. */
+  runningVariance?: 'unbiased' | 'biased' | undefined;
+}
+
+/** What {@link batchNormTraining} gives: new tensors, the caller's to dispose. */
+export interface TrainingResult {
+  /** Of the input's shape and dtype; `options.out` where that was given. */
+  output: Tensor;
+  /** `[3, C]`, of the parameters' dtype: the batch's mean, the part of the mean that rounding left over, its biased variance. */
+  statistics: Tensor;
+  /** For backward in place of the residual; null where backward needs none, or takes the residual itself. */
+  mask: Mask | null;
+}
+
+/** Options of {@link batchNormInference}. */
+export interface InferenceOptions extends OperationOptions {
+  /** Added before the activation. Of the input's shape and dtype. */
+  residual?: Tensor | null | undefined;
+  /** Written and returned instead of a new tensor. Of the input's shape and dtype; may be the input. */
+  out?: Tensor | null | undefined;
+}
+
+/** Options of {@link batchNormBackward}: either `statistics`, or `mean` and `variance`. */
+export interface BackwardOptions extends OperationOptions {
+  /** `[3, C]`, as {@link batchNormTraining} gave them: the gradient flows through them. */
+  statistics?: Tensor | null | undefined;
+  /** `[C]`: a constant, as in {@link batchNormInference}. */
+  mean?: Tensor | null | undefined;
+  /** `[C]`: a constant. */
+  variance?: Tensor | null | undefined;
+  /** As {@link batchNormTraining} gave it, where a residual was added. */
+  mask?: Mask | null | undefined;
+  /** What was added before the activation; not read where there is a mask. */
+  residual?: Tensor | null | undefined;
+}
+
+const OPERATION_OPTIONS = ['weight', 'bias', 'eps', 'axis', 'activation', 'backend', 'stream'];
+const RUNNING_OPTIONS = ['runningMean', 'runningVar', 'momentum', 'runningVariance'];
+const TRAINING_OPTIONS = [...OPERATION_OPTIONS, ...RUNNING_OPTIONS, 'residual', 'out', 'saveForBackward'];
+const INFERENCE_OPTIONS = [...OPERATION_OPTIONS, 'residual', 'out'];
+const BACKWARD_OPTIONS = [...OPERATION_OPTIONS, 'statistics', 'mean', 'variance', 'mask', 'residual'];
+
+/**
+ * Normalizes with the statistics of the batch: y = act(γ·(x − mean)/√(var + eps) + β [+ residual]), where mean and biased variance
+ * are taken over all dimensions but the channel axis (Ioffe & Szegedy 2015, arXiv:1502.03167). Keeps no state: what backward needs
+ * is in the result. An empty batch gives an empty output and leaves the running statistics as they are.
+ *
+ * @param input - rank 2 or more, any dtype.
+ * @throws {BatchNormError} `ERR_SHAPE` where shapes do not fit or there is one value per channel, `ERR_DTYPE`, `ERR_INVALID_ARGUMENT`,
+ * `ERR_DISPOSED`, `ERR_DEVICE_MISMATCH`, `ERR_DEVICE_UNAVAILABLE` for a backend that is not there, `ERR_OUT_OF_MEMORY`.
+ */
+export function batchNormTraining(input: Tensor, options: TrainingOptions = {}): TrainingResult {
+  checkOptions(options, TRAINING_OPTIONS);
+  const { weight, bias, runningMean, runningVar } = options;
+  const problem = checkProblem(input, options, weight, bias, runningMean, runningVar);
+  checkBatch(problem);
+  const running = checkRunning(problem, options);
+  const { output, statistics, mask } = trainingForward(checkOperands(problem, input, options, true), running);
+  const { device, dtype } = problem.settings;
+  return {
+    output,
+    statistics: makeTensor(statistics!, Object.freeze([3, problem.channels]), dtype, device),
+    mask: mask && makeMask(mask, device),
+  };
+}
+
+/**
+ * Normalizes with given statistics: y = act(γ·(x − mean)/√(variance + eps) + β [+ residual]).
+ *
+ * @param input - rank 2 or more, any dtype.
+ * @param mean - `[C]`, of the parameters' dtype.
+ * @param variance - `[C]`, of the parameters' dtype.
+ * @returns a new tensor of the input's shape and dtype, or `options.out`.
+ * @throws {BatchNormError} as {@link batchNormTraining}, but one value per channel is enough.
+ */
+export function batchNormInference(input: Tensor, mean: Tensor, variance: Tensor, options: InferenceOptions = {}): Tensor {
+  checkOptions(options, INFERENCE_OPTIONS);
+  const problem = checkProblem(input, options, mean, variance, options.weight, options.bias);
+  const call = checkOperands(problem, input, options, false);
+  return inferenceForward(call, required(mean, 'mean', problem), required(variance, 'variance', problem)).output;
+}
+
+/**
+ * Gradients of {@link batchNormTraining} (given `statistics`) or of {@link batchNormInference} (given `mean` and `variance`). The other
+ * options must be those of the forward pass, and `input` must still hold what it held then. There is a gradient of the residual where
+ * `residual` or `mask` is given.
+ *
+ * @param gradOutput - gradient of the loss with respect to the output; of the input's shape and dtype.
+ * @param input - the input of the forward pass.
+ * @throws {BatchNormError} as {@link batchNormTraining}.
+ */
+export function batchNormBackward(gradOutput: Tensor, input: Tensor, options: BackwardOptions): Gradients {
+  checkOptions(options, BACKWARD_OPTIONS);
+  const given = options ?? {};
+  const { statistics, mean, variance, weight, bias, mask, residual, stream } = given;
+  const problem = checkProblem(input, given, statistics, mean, variance, weight, bias);
+  const call = {
+    problem,
+    input: checkTensor(input, 'input', problem.settings.device),
+    residual: checkLike(residual, 'options.residual', problem),
+    mask: checkMask(mask, 'options.mask', problem),
+    ...checkStatistics(problem, statistics, mean, variance),
+    weight: checkParameter(weight, 'options.weight', problem),
+    bias: checkParameter(bias, 'options.bias', problem),
+  };
+  const hasResidual = call.residual !== null || call.mask !== null;
+  return backward(call, checkGradient(gradOutput, problem), hasResidual, streamOf(problem.settings.device, stream));
+}
+
+function checkProblem(input: unknown, options: SettingOptions, ...parameters: unknown[]): Problem {
+  if (!isTensor(input)) throw expected('a Tensor', 'input', input);
+  return problemOf(checkSettings(options, parameterDType(input, parameters), input.device), input);
+}
+
+// Parameters and statistics share one dtype, so the first that is there names it; without any, it is the more exact one for free.
+function parameterDType(input: Tensor, parameters: unknown[]): ParameterDType {
+  const first = parameters.find(isTensor);
+  if (first !== undefined) return checkParameterDType(first.dtype, 'the dtype of parameters and statistics');
+  return input.dtype === 'float64' ? 'float64' : 'float32';
+}
+
+function checkOperands(problem: Problem, input: Tensor, options: OperationOptions & ForwardOptions, saveByDefault: boolean): Forward {
+  const storage = checkTensor(input, 'input', problem.settings.device);
+  const weight = checkParameter(options.weight, 'options.weight', problem);
+  const bias = checkParameter(options.bias, 'options.bias', problem);
+  return checkForward(problem, storage, weight, bias, options, saveByDefault);
+}
+
+function checkRunning(problem: Problem, options: TrainingOptions): RunningStatistics | null {
+  const { momentum = 0.1, runningVariance = 'unbiased' } = options;
+  const factor = checkFinite(momentum, 'options.momentum');
+  const unbiased = checkRunningVariance(runningVariance) === 'unbiased';
+  const mean = checkParameter(options.runningMean, 'options.runningMean', problem);
+  const variance = checkParameter(options.runningVar, 'options.runningVar', problem);
+  if (mean === null && variance === null) return null;
+  if (mean === null) throw expected('a Tensor, as runningVar is given,', 'options.runningMean', options.runningMean);
+  if (variance === null) throw expected('a Tensor, as runningMean is given,', 'options.runningVar', options.runningVar);
+  return { mean, variance, momentum: factor, unbiased };
+}
+
+function checkStatistics(problem: Problem, statistics: unknown, mean: unknown, variance: unknown) {
+  if (statistics === undefined || statistics === null) {
+    return {
+      statistics: null,
+      mean: required(mean, 'options.mean', problem),
+      variance: required(variance, 'options.variance', problem),
+    };
+  }
+  if ((mean ?? variance ?? null) !== null) {
+    throw new BatchNormError(
+      'ERR_INVALID_ARGUMENT',
+      'Expected either options.statistics or options.mean and options.variance but received both',
+    );
+  }
+  return { statistics: checkBatchStatistics(problem, statistics), mean: null, variance: null };
+}
+
+function checkBatchStatistics({ settings, channels }: Problem, statistics: unknown): Storage {
+  const storage = checkTensor(statistics, 'options.statistics', settings.device);
+  const { shape, dtype } = statistics as Tensor;
+  if (dtype !== settings.dtype) throw expected(`dtype ${settings.dtype}`, 'options.statistics', statistics, 'ERR_DTYPE');
+  if (!sameShape(shape, [3, channels])) throw expected(`shape [3, ${channels}]`, 'options.statistics', statistics, 'ERR_SHAPE');
+  return storage;
+}
+
+function required(value: unknown, name: string, problem: Problem): Storage {
+  const storage = checkParameter(value, name, problem);
+  if (storage === null) throw expected('a Tensor', name, value);
+  return storage;
+}

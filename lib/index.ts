@@ -1,0 +1,27 @@
+/**
+ * Batch normalization on CPU and GPU: tensors on devices, a layer with PyTorch's semantics, and the operations under it.
+ *
+ * @packageDocumentation
+ */
+
+export type { Activation } from './activation';
+export { type BackwardOptions, BatchNorm, type BatchNormOptions, type LoadOptions } from './batch_norm';
+export { type BackendReport, Device, type DeviceName, type MemoryUse } from './device';
+export type { DType, NumericArray, ParameterDType } from './dtype';
+export { BatchNormError, type ErrorCode } from './errors';
+export {
+  type BackwardOptions as BatchNormBackwardOptions,
+  batchNormBackward,
+  batchNormInference,
+  batchNormTraining,
+  type InferenceOptions as BatchNormInferenceOptions,
+  type OperationOptions,
+  type TrainingOptions as BatchNormTrainingOptions,
+  type TrainingResult as BatchNormTrainingResult,
+} from './functional';
+export { Mask } from './mask';
+export type { ForwardOptions } from './operands';
+export type { Gradients } from './operations';
+export type { LoadableEntry, StateDict, StateEntry } from './state_dict';
+export { Stream } from './stream';
+export { type PointerOptions, Tensor, type TensorOptions } from './tensor';

@@ -1,0 +1,234 @@
+/**
+ * The three operations on checked arguments: they allocate what is new, queue the native call and count the writes. The layer and
+ * the functional form are two ways to say their arguments.
+ */
+
+import { DTYPE_CODES, type NativeBuffer, type NativeStream } from './addon';
+import { bytesPerElement } from './dtype';
+import type { Problem } from './problem';
+import type { Storage } from './storage';
+import { allocate, makeTensor, type Tensor } from './tensor';
+
+/** Arguments of a forward pass. */
+export interface Forward {
+  readonly problem: Problem;
+  readonly stream: NativeStream;
+  readonly input: Storage;
+  readonly residual: Storage | null;
+  readonly weight: Storage | null;
+  readonly bias: Storage | null;
+  /** The caller's tensor to write into, if any, and its storage. */
+  readonly out: Tensor | null;
+  readonly outStorage: Storage | null;
+  /** Whether backward will follow. */
+  readonly save: boolean;
+}
+
+/** Running statistics for a training pass to update. */
+export interface RunningStatistics {
+  readonly mean: Storage;
+  readonly variance: Storage;
+  /** Weight of the new value. */
+  readonly momentum: number;
+  readonly unbiased: boolean;
+}
+
+/** What a forward pass made. The caller owns all of it. */
+export interface ForwardResult {
+  readonly output: Tensor;
+  /** [3, channels]: mean, what rounding the mean left over, biased variance. Null where the statistics were given. */
+  readonly statistics: Storage | null;
+  /** Stands for the residual in backward; null where there is none to stand for, or the backend wants the residual itself. */
+  readonly mask: Storage | null;
+}
+
+/** Arguments of a backward pass: those of the forward pass and what it made. */
+export interface Backward {
+  readonly problem: Problem;
+  readonly input: Storage;
+  readonly residual: Storage | null;
+  readonly mask: Storage | null;
+  /** Of the batch; null where mean and variance were given and count as constants. */
+  readonly statistics: Storage | null;
+  readonly mean: Storage | null;
+  readonly variance: Storage | null;
+  readonly weight: Storage | null;
+  readonly bias: Storage | null;
+}
+
+/** Gradients of a loss with respect to what went into a forward pass. New tensors; the caller disposes them. */
+export interface Gradients {
+  /** Of the shape and dtype of the input. */
+  readonly input: Tensor;
+  /** `[C]`; null where there was no weight. */
+  readonly weight: Tensor | null;
+  /** `[C]`; null where there was no bias. */
+  readonly bias: Tensor | null;
+  /** Of the shape and dtype of the residual; absent where there was none. */
+  readonly residual?: Tensor;
+}
+
+const NOT_TRACKED = { mean: null, variance: null, momentum: 0, unbiased: false };
+
+export function trainingForward(call: Forward, running: RunningStatistics | null): ForwardResult {
+  const { problem, stream, input, residual, weight, bias } = call;
+  const { settings, outer, channels, inner } = problem;
+  const { mean, variance, momentum, unbiased } = running ?? NOT_TRACKED;
+  const memory = new Claim();
+  try {
+    const output = call.outStorage ?? memory.allocate(problem, dataBytes(problem));
+    const statistics = memory.allocate(problem, 3 * channels * bytesPerElement(settings.dtype));
+    const mask = allocateMask(memory, call);
+    stream.trainingForward(
+      settings.backend,
+      outer,
+      channels,
+      inner,
+      DTYPE_CODES[problem.dtype],
+      DTYPE_CODES[settings.dtype],
+      settings.activation,
+      settings.eps,
+      input.native,
+      native(residual),
+      native(weight),
+      native(bias),
+      output.native,
+      statistics.native,
+      native(mask),
+      native(mean),
+      native(variance),
+      momentum,
+      unbiased,
+    );
+    if (mean !== null) mean.version += 1;
+    if (variance !== null) variance.version += 1;
+    return { output: outputTensor(call, output), statistics, mask };
+  } catch (error) {
+    memory.release();
+    throw error;
+  }
+}
+
+export function inferenceForward(call: Forward, mean: Storage, variance: Storage): ForwardResult {
+  const { problem, stream, input, residual, weight, bias } = call;
+  const { settings, outer, channels, inner } = problem;
+  const memory = new Claim();
+  try {
+    const output = call.outStorage ?? memory.allocate(problem, dataBytes(problem));
+    const mask = allocateMask(memory, call);
+    stream.inferenceForward(
+      settings.backend,
+      outer,
+      channels,
+      inner,
+      DTYPE_CODES[problem.dtype],
+      DTYPE_CODES[settings.dtype],
+      settings.activation,
+      settings.eps,
+      input.native,
+      native(residual),
+      mean.native,
+      variance.native,
+      native(weight),
+      native(bias),
+      output.native,
+      native(mask),
+    );
+    return { output: outputTensor(call, output), statistics: null, mask };
+  } catch (error) {
+    memory.release();
+    throw error;
+  }
+}
+
+export function backward(call: Backward, gradOutput: Storage, hasResidual: boolean, stream: NativeStream): Gradients {
+  const { problem, weight, bias } = call;
+  const { settings, outer, channels, inner } = problem;
+  const memory = new Claim();
+  try {
+    const parameterBytes = channels * bytesPerElement(settings.dtype);
+    const gradInput = memory.allocate(problem, dataBytes(problem));
+    const gradWeight = weight && memory.allocate(problem, parameterBytes);
+    const gradBias = bias && memory.allocate(problem, parameterBytes);
+    const gradResidual = hasResidual ? memory.allocate(problem, dataBytes(problem)) : null;
+    stream.backward(
+      settings.backend,
+      outer,
+      channels,
+      inner,
+      DTYPE_CODES[problem.dtype],
+      DTYPE_CODES[settings.dtype],
+      settings.activation,
+      settings.eps,
+      gradOutput.native,
+      call.input.native,
+      native(call.residual),
+      native(call.mask),
+      native(call.statistics),
+      native(call.mean),
+      native(call.variance),
+      native(weight),
+      native(bias),
+      gradInput.native,
+      native(gradWeight),
+      native(gradBias),
+      native(gradResidual),
+    );
+    return {
+      input: dataTensor(problem, gradInput),
+      weight: gradWeight && parameterTensor(problem, gradWeight),
+      bias: gradBias && parameterTensor(problem, gradBias),
+      ...(gradResidual && { residual: dataTensor(problem, gradResidual) }),
+    };
+  } catch (error) {
+    memory.release();
+    throw error;
+  }
+}
+
+/** Bytes of the mask that spares keeping the residual; 0 where the backend has no such mask. */
+export function maskBytes({ settings, outer, channels, inner, dtype }: Problem): number {
+  return settings.backend.maskBytes(outer, channels, inner, DTYPE_CODES[dtype], DTYPE_CODES[settings.dtype], settings.activation);
+}
+
+/** Memory taken for one call, given back together where the call fails. */
+class Claim {
+  readonly #storages: Storage[] = [];
+
+  allocate(problem: Problem, byteLength: number): Storage {
+    const storage = allocate(problem.settings.device, byteLength);
+    this.#storages.push(storage);
+    return storage;
+  }
+
+  release(): void {
+    for (const storage of this.#storages) storage.release();
+  }
+}
+
+function allocateMask(memory: Claim, { problem, residual, save }: Forward): Storage | null {
+  const bytes = save && residual !== null ? maskBytes(problem) : 0;
+  return bytes > 0 ? memory.allocate(problem, bytes) : null;
+}
+
+function outputTensor(call: Forward, storage: Storage): Tensor {
+  if (call.out === null) return dataTensor(call.problem, storage);
+  storage.version += 1;
+  return call.out;
+}
+
+function dataBytes({ outer, channels, inner, dtype }: Problem): number {
+  return outer * channels * inner * bytesPerElement(dtype);
+}
+
+function dataTensor({ shape, dtype, settings }: Problem, storage: Storage): Tensor {
+  return makeTensor(storage, shape, dtype, settings.device);
+}
+
+function parameterTensor({ channels, settings }: Problem, storage: Storage): Tensor {
+  return makeTensor(storage, Object.freeze([channels]), settings.dtype, settings.device);
+}
+
+function native(storage: Storage | null): NativeBuffer | null {
+  return storage === null ? null : storage.native;
+}

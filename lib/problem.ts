@@ -1,0 +1,76 @@
+import { checkActivation } from './activation';
+import type { ActivationCode, NativeBackend } from './addon';
+import { backendOf, type Device } from './device';
+import type { DType, ParameterDType } from './dtype';
+import { BatchNormError, expected, show } from './errors';
+import type { Tensor } from './tensor';
+import { checkChoice, checkInteger, checkNonNegative } from './validate';
+
+/** What a batch norm is apart from its tensors. */
+export interface Settings {
+  readonly axis: number;
+  readonly eps: number;
+  readonly activation: ActivationCode;
+  readonly dtype: ParameterDType;
+  readonly device: Device;
+  readonly backend: NativeBackend;
+}
+
+/** Settings as callers spell them. */
+export interface SettingOptions {
+  readonly axis?: unknown;
+  readonly eps?: unknown;
+  readonly activation?: unknown;
+  readonly backend?: unknown;
+}
+
+export function checkSettings(options: SettingOptions, dtype: ParameterDType, device: Device): Settings {
+  const { axis = 1, eps = 1e-5, activation = 'identity', backend = 'native' } = options;
+  return {
+    axis: checkInteger(axis, 'options.axis', Number.MIN_SAFE_INTEGER),
+    eps: checkNonNegative(eps, 'options.eps'),
+    activation: checkActivation(activation),
+    dtype,
+    device,
+    backend: backendOf(device, checkChoice(backend, 'options.backend', ['native', 'cudnn'])),
+  };
+}
+
+/** The canonical problem: an input seen as [outer, channels, inner]. */
+export interface Problem {
+  readonly settings: Settings;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly outer: number;
+  readonly channels: number;
+  readonly inner: number;
+}
+
+/** Folds the dimensions before the channel axis into `outer` and those after it into `inner`. */
+export function problemOf(settings: Settings, input: Tensor): Problem {
+  const { shape, dtype } = input;
+  if (settings.dtype === 'float64' && (dtype === 'float16' || dtype === 'bfloat16')) {
+    throw expected('dtype float32 or float64, as parameters of dtype float64 ask,', 'input', input, 'ERR_DTYPE');
+  }
+  if (shape.length < 2) throw expected('a tensor of rank 2 or more', 'input', input, 'ERR_SHAPE');
+  const axis = settings.axis < 0 ? settings.axis + shape.length : settings.axis;
+  if (axis < 0 || axis >= shape.length) {
+    throw expected(`an axis of input's shape [${shape.join(', ')}]`, 'options.axis', settings.axis, 'ERR_SHAPE');
+  }
+  let outer = 1;
+  let inner = 1;
+  for (let i = 0; i < axis; ++i) outer *= shape[i]!;
+  for (let i = axis + 1; i < shape.length; ++i) inner *= shape[i]!;
+  const channels = shape[axis]!;
+  if (channels === 0) throw expected('at least one channel', 'input', input, 'ERR_SHAPE');
+  return { settings, shape, dtype, outer, channels, inner };
+}
+
+/** A single value has no variance. An empty batch is well: its output is empty too, and nothing is learned from it. */
+export function checkBatch(problem: Problem): void {
+  if (problem.outer * problem.inner !== 1) return;
+  throw new BatchNormError(
+    'ERR_SHAPE',
+    `Expected more than 1 value per channel when the batch's own statistics are used, for input but received shape ${show(problem.shape)}`,
+  );
+}

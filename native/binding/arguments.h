@@ -1,0 +1,45 @@
+// The arguments of a call, read one after the other. TypeScript has checked them; what is checked here keeps a mistake there
+// from becoming a crash.
+#pragma once
+
+#include <napi.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "../core/backend.h"
+
+namespace cuda_batchnorm::binding {
+
+class NativeBuffer;
+
+Error unexpected(const char* expected, const char* argument, const Napi::Value& received);
+
+struct HostMemory {
+  Napi::Object array;
+  void* data = nullptr;
+  size_t byteLength = 0;
+};
+
+class Arguments {
+ public:
+  explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
+
+  Napi::Value value() { return info_[next_++]; }
+  double number(const char* name);
+  int64_t integer(const char* name);  // from 0 to 2^53 - 1
+  bool boolean(const char* name);
+  DType dtype(const char* name);
+  Problem problem();  // outer, channels, inner, dtype, parameterDtype, activation
+  HostMemory host(const char* name);
+
+  NativeBuffer& buffer(const char* name);
+  void* memory(const char* name);
+  void* optionalMemory(const char* name);  // null for null
+
+ private:
+  const Napi::CallbackInfo& info_;
+  size_t next_ = 0;
+};
+
+}  // namespace cuda_batchnorm::binding

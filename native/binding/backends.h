@@ -1,0 +1,25 @@
+// Which backends this build contains, and which of them work here.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../core/backend.h"
+
+namespace cuda_batchnorm::binding {
+
+struct BackedDevice {
+  std::shared_ptr<Device> device;
+  std::shared_ptr<Backend> native;
+};
+
+std::vector<BackendReport> reportBackends();
+
+// Best last.
+std::vector<std::string> deviceNames();
+
+// Throws ErrorCode::DeviceUnavailable with the reason.
+BackedDevice openDevice(const std::string& name);
+
+}  // namespace cuda_batchnorm::binding

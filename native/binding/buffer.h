@@ -1,0 +1,49 @@
+// A block of device memory in JavaScript's hands.
+#pragma once
+
+#include <napi.h>
+
+#include <cstddef>
+#include <memory>
+
+#include "../core/backend.h"
+#include "native_object.h"
+
+namespace cuda_batchnorm::binding {
+
+class NativeBuffer final : public NativeObject<NativeBuffer> {
+ public:
+  struct State {
+    std::shared_ptr<Device> device;  // null for memory owned elsewhere
+    void* memory = nullptr;          // null once released
+    size_t byteLength = 0;
+  };
+
+  static constexpr const char* kName = "NativeBuffer";
+  static constexpr napi_type_tag kTag{0x6f1d0d8a52a94c33, 0x9d3cf1a6c7be0e51};
+  static constexpr auto kConstructor = &Constructors::buffer;
+
+  using NativeObject::NativeObject;
+  static void define(Napi::Env env);
+  static Napi::Object allocate(Napi::Env env, std::shared_ptr<Device> device, size_t byteLength);
+  static Napi::Object wrap(Napi::Env env, void* memory, size_t byteLength);
+
+  void Finalize(Napi::BasicEnv env) override { giveBack(env); }
+
+  // Throws when released; `name` is the argument's.
+  void* memory(const char* name) const;
+  // The same, for an access to so many bytes from the start.
+  void* memory(const char* name, size_t bytes) const;
+
+ private:
+  friend class NativeObject<NativeBuffer>;
+
+  Napi::Value pointer(const Napi::CallbackInfo& info);
+  Napi::Value byteLength(const Napi::CallbackInfo& info);
+  Napi::Value release(const Napi::CallbackInfo& info);
+  void giveBack(Napi::BasicEnv env);
+
+  State state_;
+};
+
+}  // namespace cuda_batchnorm::binding

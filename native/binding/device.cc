@@ -1,0 +1,91 @@
+#include "device.h"
+
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "arguments.h"
+#include "backend.h"
+#include "buffer.h"
+#include "stream.h"
+
+namespace cuda_batchnorm::binding {
+
+void NativeDevice::define(Napi::Env env) {
+  NativeObject::define(env, {
+                                methodNamed<&NativeDevice::allocate>("allocate"),
+                                methodNamed<&NativeDevice::wrap>("wrap"),
+                                methodNamed<&NativeDevice::createStream>("createStream"),
+                                methodNamed<&NativeDevice::memory>("memory"),
+                                methodNamed<&NativeDevice::setMemoryLimit>("setMemoryLimit"),
+                                methodNamed<&NativeDevice::emptyCache>("emptyCache"),
+                                methodNamed<&NativeDevice::synchronize>("synchronize"),
+                                methodNamed<&NativeDevice::synchronizeSync>("synchronizeSync"),
+                            });
+}
+
+Napi::Object NativeDevice::create(Napi::Env env, const BackedDevice& backed) {
+  const auto& device = backed.device;
+  Napi::Object object = NativeObject::create(env, device);
+  const auto set = [&](const char* name, const Napi::Value& value) {
+    object.DefineProperty(Napi::PropertyDescriptor::Value(name, value, napi_enumerable));
+  };
+  set("type", Napi::String::New(env, device->type()));
+  set("name", Napi::String::New(env, device->name()));
+  set("description", Napi::String::New(env, device->description()));
+  const std::shared_ptr<Stream> defaultStream(device, &device->defaultStream());
+  set("defaultStream", NativeStream::create(env, NativeStream::State{device, defaultStream}));
+  set("native", NativeBackend::create(env, NativeBackend::State{device.get(), backed.native}));
+  return object;
+}
+
+Napi::Value NativeDevice::allocate(const Napi::CallbackInfo& info) {
+  const auto bytes = static_cast<size_t>(Arguments(info).integer("byteLength"));
+  return NativeBuffer::allocate(info.Env(), state_, bytes);
+}
+
+Napi::Value NativeDevice::wrap(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const Napi::Value pointer = arguments.value();
+  if (!pointer.IsBigInt()) throw unexpected("a bigint", "pointer", pointer);
+  bool lossless = false;
+  const uint64_t address = pointer.As<Napi::BigInt>().Uint64Value(&lossless);
+  if (!lossless || address == 0) throw unexpected("an address", "pointer", pointer);
+  const auto bytes = static_cast<size_t>(arguments.integer("byteLength"));
+  return NativeBuffer::wrap(info.Env(), reinterpret_cast<void*>(static_cast<uintptr_t>(address)), bytes);
+}
+
+Napi::Value NativeDevice::createStream(const Napi::CallbackInfo& info) {
+  return NativeStream::create(info.Env(), NativeStream::State{state_, state_->createStream()});
+}
+
+Napi::Value NativeDevice::memory(const Napi::CallbackInfo& info) {
+  const MemoryUse use = state_->memory();
+  Napi::Object object = Napi::Object::New(info.Env());
+  object["live"] = static_cast<double>(use.live);
+  object["peak"] = static_cast<double>(use.peak);
+  object["reserved"] = static_cast<double>(use.reserved);
+  object["limit"] = static_cast<double>(use.limit);
+  return object;
+}
+
+Napi::Value NativeDevice::setMemoryLimit(const Napi::CallbackInfo& info) {
+  state_->setMemoryLimit(static_cast<size_t>(Arguments(info).integer("bytes")));
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeDevice::emptyCache(const Napi::CallbackInfo& info) {
+  state_->emptyCache();
+  return info.Env().Undefined();
+}
+
+Napi::Value NativeDevice::synchronize(const Napi::CallbackInfo& info) {
+  return Environment::of(info.Env()).promises.promise(info.Env(), [this](Completion completion) { state_->notify(std::move(completion)); });
+}
+
+Napi::Value NativeDevice::synchronizeSync(const Napi::CallbackInfo& info) {
+  state_->synchronize();
+  return info.Env().Undefined();
+}
+
+}  // namespace cuda_batchnorm::binding

@@ -1,0 +1,49 @@
+// What the addon keeps for one JavaScript environment: the main thread and every worker thread have their own.
+#pragma once
+
+#include <napi.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "../core/backend.h"
+#include "promises.h"
+
+namespace cuda_batchnorm::binding {
+
+// Held back from JavaScript, so that only native code makes such objects.
+struct Constructors {
+  Napi::FunctionReference backend;
+  Napi::FunctionReference buffer;
+  Napi::FunctionReference device;
+  Napi::FunctionReference stream;
+};
+
+class Environment {
+ public:
+  explicit Environment(Napi::Env env);
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
+
+  // The one object for the device of that name; throws ErrorCode::DeviceUnavailable.
+  Napi::Object device(Napi::Env env, const std::string& name);
+
+  Promises promises;
+  Constructors constructors;
+  Napi::FunctionReference errorClass;
+
+ private:
+  struct Opened {
+    std::shared_ptr<Device> device;
+    Napi::ObjectReference object;
+  };
+
+  static void finishWork(Environment* environment);
+
+  std::map<std::string, Opened> devices_;
+};
+
+}  // namespace cuda_batchnorm::binding

@@ -1,0 +1,130 @@
+// The interface CPU, CUDA and cuDNN implement: a Device owns memory, a Stream keeps work in order, a Backend knows the
+// three operations of batch normalization. Arguments arrive checked; what can still fail is memory and the device itself.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "error.h"
+#include "problem.h"
+
+namespace cuda_batchnorm {
+
+// Statistics of one batch, as training saves them for backward: [3, channels] of the parameter dtype.
+// Rows: mean (high part), mean (low part: the true mean is high + low), biased variance.
+constexpr int64_t kStatisticsRows = 3;
+
+struct TrainingForward {
+  Problem problem;
+  const void* input = nullptr;
+  const void* residual = nullptr;  // may be null: added before the activation
+  const void* weight = nullptr;    // may be null: 1
+  const void* bias = nullptr;      // may be null: 0
+  void* output = nullptr;          // may equal input
+  void* statistics = nullptr;      // [3, channels]; always written
+  void* mask = nullptr;            // may be null; maskBytes(problem) bytes: the sign of the pre-activation, for backward
+  void* runningMean = nullptr;     // both or neither; updated in place
+  void* runningVariance = nullptr;
+  double momentum = 0;             // weight of the new value
+  bool unbiasedRunningVariance = true;
+};
+
+struct InferenceForward {
+  Problem problem;
+  const void* input = nullptr;
+  const void* residual = nullptr;
+  const void* mean = nullptr;
+  const void* variance = nullptr;
+  const void* weight = nullptr;
+  const void* bias = nullptr;
+  void* output = nullptr;
+  void* mask = nullptr;
+};
+
+struct Backward {
+  Problem problem;
+  bool constantStatistics = false;  // true: mean and variance were given, as in eval mode
+  const void* gradOutput = nullptr;
+  const void* input = nullptr;
+  const void* residual = nullptr;    // needed when it was added, the activation is not the identity and there is no mask
+  const void* mask = nullptr;
+  const void* mean = nullptr;        // [channels]
+  const void* meanLow = nullptr;     // [channels], may be null: 0
+  const void* variance = nullptr;    // [channels], biased
+  const void* weight = nullptr;
+  const void* bias = nullptr;        // the activation gradient needs it
+  void* gradInput = nullptr;
+  void* gradWeight = nullptr;        // may be null
+  void* gradBias = nullptr;          // may be null
+  void* gradResidual = nullptr;      // may be null
+};
+
+struct MemoryUse {
+  size_t live = 0;      // bytes handed out now
+  size_t peak = 0;      // most bytes ever handed out at once
+  size_t reserved = 0;  // bytes taken from the system: live, rounding and cached blocks
+  size_t limit = 0;     // most bytes it may reserve
+};
+
+// Called once, on any thread, when all earlier work of the stream is done; `error` is null when it went well.
+using Completion = std::function<void(std::exception_ptr error)>;
+
+// An in-order queue. Every call returns at once; only synchronize() waits. Pointers are device memory unless called host.
+class Stream {
+ public:
+  virtual ~Stream() = default;
+
+  // Host memory must stay valid until the work is done: the caller keeps `owner` alive through it.
+  virtual void upload(void* destination, DType to, const void* host, DType from, int64_t count, std::shared_ptr<void> owner) = 0;
+  virtual void download(void* host, DType to, const void* source, DType from, int64_t count) = 0;
+  virtual void copy(void* destination, const void* source, size_t bytes) = 0;
+  virtual void fill(void* destination, DType dtype, int64_t count, double value) = 0;
+
+  virtual void notify(Completion completion) = 0;
+  virtual void synchronize() = 0;
+};
+
+// Memory is ordered with the work: release() may be called while work that uses the block is queued, and whoever gets
+// the block next is queued behind it.
+class Device {
+ public:
+  virtual ~Device() = default;
+  virtual const char* type() const = 0;  // "cpu", "cuda"
+  virtual std::string name() const = 0;  // "cpu", "cuda:0"
+  virtual std::string description() const = 0;
+
+  virtual void* allocate(size_t bytes) = 0;  // aligned to 64 bytes; throws ErrorCode::OutOfMemory with byte counts
+  virtual void release(void* block) noexcept = 0;
+  virtual MemoryUse memory() const = 0;
+  virtual void setMemoryLimit(size_t bytes) = 0;
+  virtual void emptyCache() = 0;  // gives idle blocks back to the system; waits for queued work first
+
+  virtual Stream& defaultStream() = 0;
+  virtual std::unique_ptr<Stream> createStream() = 0;
+  virtual void notify(Completion completion) = 0;  // after all streams' earlier work
+  virtual void synchronize() = 0;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // Bytes of the mask that stands for the residual in backward; 0: this backend wants the residual itself.
+  virtual size_t maskBytes(const Problem& problem) const = 0;
+  virtual void trainingForward(Stream& stream, const TrainingForward& call) = 0;
+  virtual void inferenceForward(Stream& stream, const InferenceForward& call) = 0;
+  virtual void backward(Stream& stream, const Backward& call) = 0;
+};
+
+struct BackendReport {
+  std::string name;  // "cpu", "cuda", "cudnn"
+  bool available = false;
+  std::string reason;   // why not, in words; empty when available
+  std::string version;  // CPU: instruction set and threads; CUDA: runtime; empty when unknown
+};
+
+}  // namespace cuda_batchnorm

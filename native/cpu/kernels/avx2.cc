@@ -1,0 +1,2 @@
+#define KERNEL_NAMESPACE avx2
+#include "table.h"

@@ -1,0 +1,2 @@
+#define KERNEL_NAMESPACE baseline
+#include "table.h"

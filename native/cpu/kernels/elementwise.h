@@ -1,0 +1,156 @@
+// What rows and columns do alike to one vector: the forward transform, the gradient at the pre-activation, the input gradient.
+
+namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
+
+// A whole vector, or the first `count` lanes of one at the end of a run.
+struct Whole {};
+struct Part {
+  int64_t count;
+};
+
+template <class S>
+KERNEL_INLINE VectorOf<S> load(const S* source, Whole) {
+  return load(source);
+}
+template <class S>
+KERNEL_INLINE VectorOf<S> load(const S* source, Part part) {
+  return loadPartial(source, part.count);
+}
+template <class S>
+KERNEL_INLINE void store(S* destination, VectorOf<S> value, Whole) {
+  store(destination, value);
+}
+template <class S>
+KERNEL_INLINE void store(S* destination, VectorOf<S> value, Part part) {
+  storePartial(destination, value, part.count);
+}
+
+template <class C>
+KERNEL_INLINE typename Simd<C>::Mask loadMask(const uint8_t* source, Whole) {
+  typename Simd<C>::Bytes bytes;
+  memcpy(&bytes, source, sizeof bytes);
+  return __builtin_convertvector(bytes, typename Simd<C>::Mask) != 0;
+}
+template <class C>
+KERNEL_INLINE typename Simd<C>::Mask loadMask(const uint8_t* source, Part part) {
+  typename Simd<C>::Bytes bytes = {};
+  for (int64_t i = 0; i < part.count; ++i) bytes[i] = source[i];
+  return __builtin_convertvector(bytes, typename Simd<C>::Mask) != 0;
+}
+
+template <class C>
+KERNEL_INLINE void storeMask(uint8_t* destination, typename Simd<C>::Mask mask, Whole) {
+  const auto bytes = __builtin_convertvector(mask & 1, typename Simd<C>::Bytes);
+  memcpy(destination, &bytes, sizeof bytes);
+}
+template <class C>
+KERNEL_INLINE void storeMask(uint8_t* destination, typename Simd<C>::Mask mask, Part part) {
+  for (int64_t i = 0; i < part.count; ++i) destination[i] = (uint8_t)(mask[i] & 1);
+}
+
+// Calls body(position, Whole or Part) over a run of `count` elements computed in C.
+template <class C, class Body>
+KERNEL_INLINE void forEachVector(int64_t count, Body body) {
+  constexpr int64_t width = Simd<C>::kWidth;
+  int64_t i = 0;
+  for (; i + width <= count; i += width) body(i, Whole{});
+  if (i < count) body(i, Part{count - i});
+}
+
+template <class V>
+struct AffineVectors {
+  V mean, scale, shift;
+  KERNEL_INLINE V apply(V x) const { return multiplyAdd(x - mean, scale, shift); }
+};
+
+template <class V>
+struct BackwardVectors {
+  AffineVectors<V> forward;
+  V slope, offset;
+};
+
+template <class S, ActivationKind kind, bool hasResidual, class Lanes>
+KERNEL_INLINE void forwardVector(const ForwardTensors& tensors, int64_t i, const AffineVectors<VectorOf<S>>& affine, Lanes lanes) {
+  using C = Compute<S>;
+  VectorOf<S> z = affine.apply(load((const S*)tensors.input + i, lanes));
+  if constexpr (hasResidual) {
+    z += load((const S*)tensors.residual + i, lanes);
+    if constexpr (kind != ActivationKind::Identity) {
+      if (tensors.mask) storeMask<C>(tensors.mask + i, ~(typename Simd<C>::Mask)(z <= 0), lanes);
+    }
+  }
+  store((S*)tensors.output + i, activate<kind>(tensors.activation, z), lanes);
+}
+
+// Where the gradient at the pre-activation comes from.
+enum class GradientSource { Plain, Relu, ReluResidual, Other, OtherResidual, Mask };
+
+template <class S, GradientSource source, class Lanes>
+KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, int64_t i, VectorOf<S> x, const AffineVectors<VectorOf<S>>& affine,
+                                                Lanes lanes) {
+  const VectorOf<S> gradient = load((const S*)tensors.gradOutput + i, lanes);
+  if constexpr (source == GradientSource::Plain) return gradient;
+  if constexpr (source == GradientSource::Mask) {
+    return maskedGradient(tensors.activation, loadMask<Compute<S>>(tensors.mask + i, lanes), gradient);
+  }
+  VectorOf<S> z = affine.apply(x);
+  if constexpr (source == GradientSource::ReluResidual || source == GradientSource::OtherResidual) {
+    z += load((const S*)tensors.residual + i, lanes);
+  }
+  constexpr bool relu = source == GradientSource::Relu || source == GradientSource::ReluResidual;
+  return activationGradient<relu ? ActivationKind::Relu : ActivationKind::Other>(tensors.activation, z, gradient);
+}
+
+template <class S, GradientSource source, class Lanes>
+KERNEL_INLINE void gradientVector(const BackwardTensors& tensors, int64_t i, const BackwardVectors<VectorOf<S>>& affine, Lanes lanes) {
+  const VectorOf<S> x = load((const S*)tensors.input + i, lanes);
+  const VectorOf<S> dz = preActivationGradient<S, source>(tensors, i, x, affine.forward, lanes);
+  if (tensors.gradResidual) store((S*)tensors.gradResidual + i, dz, lanes);
+  VectorOf<S> gradient = dz * affine.forward.scale;
+  // Constant statistics do not depend on x, so its NaN and infinities stay out.
+  if (!tensors.constantStatistics) {
+    gradient = multiplyAdd(dz, affine.forward.scale, multiplyAdd(x - affine.forward.mean, affine.slope, affine.offset));
+  }
+  store((S*)tensors.gradInput + i, gradient, lanes);
+}
+
+inline GradientSource gradientSource(const BackwardTensors& tensors) {
+  if (tensors.activation == Activation::Identity) return GradientSource::Plain;
+  if (tensors.mask) return GradientSource::Mask;
+  if (tensors.activation == Activation::Relu) return tensors.residual ? GradientSource::ReluResidual : GradientSource::Relu;
+  return tensors.residual ? GradientSource::OtherResidual : GradientSource::Other;
+}
+
+// Calls body.template run<kind, hasResidual>() for what the tensors ask.
+template <class Body>
+inline void dispatchForward(const ForwardTensors& tensors, const Body& body) {
+  const bool residual = tensors.residual != nullptr;
+  switch (tensors.activation) {
+    case Activation::Identity:
+      return residual ? body.template run<ActivationKind::Identity, true>() : body.template run<ActivationKind::Identity, false>();
+    case Activation::Relu:
+      return residual ? body.template run<ActivationKind::Relu, true>() : body.template run<ActivationKind::Relu, false>();
+    default:
+      return residual ? body.template run<ActivationKind::Other, true>() : body.template run<ActivationKind::Other, false>();
+  }
+}
+
+template <class Body>
+inline void dispatchBackward(const BackwardTensors& tensors, const Body& body) {
+  switch (gradientSource(tensors)) {
+    case GradientSource::Plain:
+      return body.template run<GradientSource::Plain>();
+    case GradientSource::Relu:
+      return body.template run<GradientSource::Relu>();
+    case GradientSource::ReluResidual:
+      return body.template run<GradientSource::ReluResidual>();
+    case GradientSource::Other:
+      return body.template run<GradientSource::Other>();
+    case GradientSource::OtherResidual:
+      return body.template run<GradientSource::OtherResidual>();
+    case GradientSource::Mask:
+      return body.template run<GradientSource::Mask>();
+  }
+}
+
+}  // namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE

@@ -1,0 +1,121 @@
+// What the SIMD kernels offer: one table of functions per instruction set, filled by compiling the same sources with other flags.
+//
+// Two shapes of loop cover every problem [outer, channels, inner]:
+//   rows     inner is long: a channel is `outer` runs of `inner` contiguous values, with one set of coefficients.
+//   columns  inner is short or 1: a row of channels * inner contiguous values, each column with its own coefficients.
+//
+// Pointers are void because the table is indexed by dtype. "Compute type" is double for float64 and float for the others.
+#pragma once
+
+#include <cstdint>
+
+#include "../../core/activation.h"
+#include "../../core/dtype.h"
+#include "../../core/welford.h"
+
+namespace cuda_batchnorm::cpu {
+
+// Most columns a column kernel takes at once: its accumulators live on the stack.
+constexpr int64_t kMaxTileColumns = 1024;
+
+// A range of one channel's values, numbered 0 .. outer * inner - 1 in memory order.
+struct RowRange {
+  int64_t offset;  // elements from the tensor's start to the channel's first value
+  int64_t stride;  // channels * inner: elements from one run to the next
+  int64_t inner;   // values in a run
+  int64_t begin;
+  int64_t count;
+};
+
+// A rectangle of the [outer, channels * inner] matrix: whole channels of some of its rows.
+struct ColumnTile {
+  int64_t offset;  // elements from the tensor's start to the tile's first value
+  int64_t stride;  // elements from one row to the next
+  int64_t rows;
+  int64_t inner;     // columns of a channel
+  int64_t channels;  // channels * inner is at most kMaxTileColumns
+
+  int64_t columns() const { return channels * inner; }
+};
+
+// y = activation((x - mean) * scale + shift [+ residual]). Arrays of the compute type, one entry per channel; the pointers are at the
+// first channel of the range or tile.
+struct Affine {
+  const void* mean;
+  const void* scale;
+  const void* shift;
+};
+
+struct ForwardTensors {
+  const void* input;
+  const void* residual;  // may be null
+  void* output;
+  uint8_t* mask;  // may be null; 1 where the pre-activation is not below or at 0
+  Activation activation;
+};
+
+struct BackwardTensors {
+  const void* gradOutput;
+  const void* input;
+  const void* residual;  // may be null
+  const uint8_t* mask;   // may be null; stands for the pre-activation's sign
+  void* gradInput;
+  void* gradResidual;  // may be null
+  Activation activation;
+  bool constantStatistics;  // slope and offset are not applied
+};
+
+// Coefficients of backward, arrays as in Affine. With dz the gradient at the pre-activation:
+//   gradInput = dz * scale + ((x - mean) * slope + offset)
+struct BackwardAffine {
+  Affine forward;
+  const void* slope;
+  const void* offset;
+};
+
+// Sums over a channel's values: of dz, and of dz * (x - mean).
+struct GradientSums {
+  double sum = 0;
+  double dot = 0;
+};
+
+struct Kernels {
+  const char* name;
+
+  struct ForDType {
+    // Moments of one channel's range; of each channel of the tile.
+    Moments (*rowMoments)(const void* input, const RowRange& range);
+    void (*columnMoments)(const void* input, const ColumnTile& tile, Moments* moments);
+
+    void (*rowForward)(const ForwardTensors& tensors, const RowRange& range, const Affine& affine);
+    void (*columnForward)(const ForwardTensors& tensors, const ColumnTile& tile, const Affine& affine);
+
+    GradientSums (*rowGradientSums)(const BackwardTensors& tensors, const RowRange& range, const BackwardAffine& affine);
+    void (*columnGradientSums)(const BackwardTensors& tensors, const ColumnTile& tile, const BackwardAffine& affine, GradientSums* sums);
+
+    void (*rowGradient)(const BackwardTensors& tensors, const RowRange& range, const BackwardAffine& affine);
+    void (*columnGradient)(const BackwardTensors& tensors, const ColumnTile& tile, const BackwardAffine& affine);
+
+  // Conversions from this dtype to the compute type of `to`, rounded once.
+    void (*convert[kDTypeCount])(void* destination, const void* source, int64_t count);
+  };
+
+  ForDType forDType[kDTypeCount];  // indexed by DType
+};
+
+// The best the running processor has; CUDA_BATCHNORM_ISA names another for tests.
+const Kernels& kernels();
+
+namespace baseline {
+const Kernels& table();
+}
+#if defined(__x86_64__) || defined(_M_X64)
+namespace avx2 {
+const Kernels& table();
+}
+namespace avx512 {
+const Kernels& table();
+}
+#endif
+
+}  // namespace cuda_batchnorm::cpu

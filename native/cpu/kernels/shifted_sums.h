@@ -1,0 +1,30 @@
+// Mean and variance from one pass over the data: sums of x - center and of its square, about a center taken from a sample.
+//
+// The sums lose accuracy only when the center is far from the mean compared with the deviation. That is checked afterwards, and where
+// it happened the pass is done again about the mean that the first one found.
+
+namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
+
+struct ShiftedSums {
+  double sum = 0;
+  double squares = 0;
+};
+
+// Values of a channel whose mean serves as the center.
+constexpr int64_t kSampleValues = 128;
+
+// The center may be two deviations off: the variance is then a difference of numbers at most five times as large.
+constexpr double kTolerance = 4;
+
+inline Moments momentsOf(const ShiftedSums& sums, double center, double count) {
+  const double offset = sums.sum / count;
+  return {count, center + offset, sums.squares - sums.sum * offset};
+}
+
+// False for NaN and infinities too: a second pass does not help them, but does no harm.
+inline bool isAccurate(const Moments& moments, double center) {
+  const double offset = moments.mean - center;
+  return moments.count * offset * offset <= kTolerance * moments.m2;
+}
+
+}  // namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE

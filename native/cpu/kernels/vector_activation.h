@@ -1,0 +1,77 @@
+// Activations and their gradients on vectors. The common ones are chosen at compile time; the others branch per vector, which
+// costs nothing beside their arithmetic. NaN passes through as in PyTorch.
+
+namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
+
+enum class ActivationKind { Identity, Relu, Other };
+
+template <class V>
+KERNEL_INLINE V otherActivation(Activation activation, V z) {
+  switch (activation) {
+    case Activation::LeakyRelu:
+      return select(z > 0, z, z * (decltype(z[0] + 0))0.01);
+    case Activation::Elu:
+      return select(z > 0, z, exponentialMinusOne(z));
+    case Activation::Sigmoid:
+      return sigmoid(z);
+    case Activation::Tanh:
+      return hyperbolicTangent(z);
+    case Activation::Silu:
+      return z * sigmoid(z);
+    case Activation::Gelu:
+      return z * normalDistribution(z);
+    default:
+      return z;
+  }
+}
+
+template <ActivationKind kind, class V>
+KERNEL_INLINE V activate(Activation activation, V z) {
+  if constexpr (kind == ActivationKind::Identity) return z;
+  if constexpr (kind == ActivationKind::Relu) return select(z <= 0, V{}, z);
+  return otherActivation(activation, z);
+}
+
+// d activation / d z, but for identity and relu.
+template <class V>
+KERNEL_INLINE V otherDerivative(Activation activation, V z) {
+  const V one = broadcast((decltype(z[0] + 0))1);
+  switch (activation) {
+    case Activation::LeakyRelu:
+      return select(z > 0, one, one * (decltype(z[0] + 0))0.01);
+    case Activation::Elu:
+      return select(z > 0, one, exponential(z));
+    case Activation::Sigmoid: {
+      const V s = sigmoid(z);
+      return s * (one - s);
+    }
+    case Activation::Tanh: {
+      const V t = hyperbolicTangent(z);
+      return one - t * t;
+    }
+    case Activation::Silu: {
+      const V s = sigmoid(z);
+      return s * multiplyAdd(z, one - s, one);
+    }
+    case Activation::Gelu:
+      return multiplyAdd(z, normalDensity(z), normalDistribution(z));
+    default:
+      return one;
+  }
+}
+
+template <ActivationKind kind, class V>
+KERNEL_INLINE V activationGradient(Activation activation, V z, V gradient) {
+  if constexpr (kind == ActivationKind::Identity) return gradient;
+  if constexpr (kind == ActivationKind::Relu) return select(z <= 0, V{}, gradient);
+  return gradient * otherDerivative(activation, z);
+}
+
+// The gradient of relu or leakyRelu from the saved signs.
+template <class M, class V>
+KERNEL_INLINE V maskedGradient(Activation activation, M positive, V gradient) {
+  const V negative = activation == Activation::Relu ? V{} : gradient * (decltype(gradient[0] + 0))0.01;
+  return select(positive, gradient, negative);
+}
+
+}  // namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE

@@ -1,0 +1,25 @@
+// How a problem is cut into tasks. Depends on the problem alone, never on the number of threads, so that the bits do not either.
+#pragma once
+
+#include <cstdint>
+
+#include "../core/problem.h"
+
+namespace cuda_batchnorm::cpu {
+
+struct Plan {
+  bool columns = false;   // which family of kernels: see kernels/kernels.h
+  bool resident = false;  // a tile fits the cache: one task reads it from memory once and does everything
+  int64_t channelsPerTile = 1;
+  int64_t tiles = 1;
+  int64_t chunkLength = 1;  // rows: values of a channel; columns: rows of the matrix
+  int64_t chunks = 1;       // per tile; 1 when resident
+};
+
+// For operations that need sums over a channel before they can write.
+Plan planReduction(const Problem& problem);
+
+// For operations that write each value from its own inputs.
+Plan planElementwise(const Problem& problem);
+
+}  // namespace cuda_batchnorm::cpu

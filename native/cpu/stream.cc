@@ -1,0 +1,101 @@
+#include "stream.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "batch_norm.h"
+#include "device.h"
+
+namespace cuda_batchnorm::cpu {
+namespace {
+
+// Up to here copying takes less time than waking the queue.
+constexpr size_t kSmallCopy = size_t{32} << 10;
+// Bytes one task copies or fills.
+constexpr size_t kPiece = size_t{256} << 10;
+
+void copyOnThreads(ThreadPool& threads, void* destination, const void* source, size_t bytes) {
+  const auto pieces = static_cast<int64_t>((bytes + kPiece - 1) / kPiece);
+  threads.run(pieces, [=](int64_t piece) {
+    const size_t begin = static_cast<size_t>(piece) * kPiece;
+    std::memcpy(static_cast<char*>(destination) + begin, static_cast<const char*>(source) + begin, std::min(kPiece, bytes - begin));
+  });
+}
+
+template <typename T>
+void fillOnThreads(ThreadPool& threads, void* destination, int64_t count, const void* pattern) {
+  constexpr auto kPieceValues = static_cast<int64_t>(kPiece / sizeof(T));
+  T value;
+  std::memcpy(&value, pattern, sizeof value);
+  threads.run((count + kPieceValues - 1) / kPieceValues, [=](int64_t piece) {
+    const int64_t begin = piece * kPieceValues;
+    std::fill_n(static_cast<T*>(destination) + begin, std::min(kPieceValues, count - begin), value);
+  });
+}
+
+std::shared_ptr<void> snapshot(const void* host, size_t bytes) {
+  const std::shared_ptr<void> copy(::operator new(bytes), [](void* memory) { ::operator delete(memory); });
+  std::memcpy(copy.get(), host, bytes);
+  return copy;
+}
+
+}  // namespace
+
+void Stream::upload(void* destination, DType to, const void* host, DType from, int64_t count, std::shared_ptr<void> owner) {
+  if (count == 0) return;
+  const size_t bytes = static_cast<size_t>(count) * sizeOf(from);
+  if (owner == nullptr && to == from && device_.queue().idle()) {
+    std::memcpy(destination, host, bytes);
+    return;
+  }
+  if (owner == nullptr) {
+    owner = snapshot(host, bytes);
+    host = owner.get();
+  }
+  device_.queue().submit([=, &threads = device_.threads(), owner = std::move(owner)] {
+    static_cast<void>(owner);
+    convert(threads, destination, to, host, from, count);
+  });
+}
+
+void Stream::download(void* host, DType to, const void* source, DType from, int64_t count) {
+  if (count == 0) return;
+  const size_t bytes = static_cast<size_t>(count) * sizeOf(from);
+  if (to == from && bytes <= kSmallCopy && device_.queue().idle()) {
+    std::memcpy(host, source, bytes);
+    return;
+  }
+  device_.queue().submit([=, &threads = device_.threads()] { convert(threads, host, to, source, from, count); });
+}
+
+void Stream::copy(void* destination, const void* source, size_t bytes) {
+  device_.queue().submit([=, &threads = device_.threads()] { copyOnThreads(threads, destination, source, bytes); });
+}
+
+void Stream::fill(void* destination, DType dtype, int64_t count, double value) {
+  device_.queue().submit([=, &threads = device_.threads()] {
+    uint64_t pattern = 0;
+    convert(threads, &pattern, dtype, &value, DType::Float64, 1);
+    switch (sizeOf(dtype)) {
+      case 2:
+        return fillOnThreads<uint16_t>(threads, destination, count, &pattern);
+      case 4:
+        return fillOnThreads<uint32_t>(threads, destination, count, &pattern);
+      default:
+        return fillOnThreads<uint64_t>(threads, destination, count, &pattern);
+    }
+  });
+}
+
+void Stream::notify(Completion completion) {
+  device_.queue().submit([&queue = device_.queue(), completion = std::move(completion)] { completion(queue.takeError()); });
+}
+
+void Stream::synchronize() {
+  device_.queue().wait();
+  if (const std::exception_ptr error = device_.queue().takeError()) std::rethrow_exception(error);
+}
+
+}  // namespace cuda_batchnorm::cpu

@@ -1,0 +1,20 @@
+// What the machine, or the container around this process, lets it use.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace cuda_batchnorm::cpu {
+
+// CUDA_BATCHNORM_THREADS if set, else the cores this process may run on; throws ErrorCode::InvalidArgument for a bad setting.
+int usableThreads();
+
+size_t usableMemory();  // bytes
+
+std::string processorName();
+
+// Memory straight from the system: aligned to 64 bytes, large blocks to 2 MiB and in huge pages where possible. Null when refused.
+void* systemAllocate(size_t bytes) noexcept;
+void systemFree(void* block, size_t bytes) noexcept;
+
+}  // namespace cuda_batchnorm::cpu

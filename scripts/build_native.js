@@ -1,0 +1,42 @@
+// Builds the addon into out/<variant>: node scripts/build_native.js [release|asan|tsan] [--strict]
+// --strict, as in CI: warnings are errors, and the native tests are built too.
+const { spawnSync } = require('node:child_process');
+const { existsSync } = require('node:fs');
+const path = require('node:path');
+
+const root = path.dirname(__dirname);
+const sanitizers = { release: 'none', asan: 'address', tsan: 'thread' };
+
+function cmakeJs(command, folder, options) {
+  const definitions = Object.entries(options).map(([name, value]) => `--CD${name}=${value}`);
+  const program = require.resolve('cmake-js/bin/cmake-js');
+  const { status } = spawnSync(process.execPath, [program, command, '--out', folder, ...definitions], { cwd: root, stdio: 'inherit' });
+  return status === 0;
+}
+
+/** Whether out/<variant> now holds an addon made of these sources. */
+function buildNative(variant, strict = Boolean(process.env.CI)) {
+  const folder = path.join(root, 'out', variant);
+  const options = {
+    CUDA_BATCHNORM_SANITIZE: sanitizers[variant],
+    CUDA_BATCHNORM_WERROR: strict ? 'ON' : 'OFF',
+    // The sanitized variants exist for tests alone.
+    CUDA_BATCHNORM_NATIVE_TESTS: strict || variant !== 'release' ? 'ON' : 'OFF',
+  };
+  // "build" alone would keep the options of the first time; a folder of another compiler or generator has to go.
+  const configured =
+    cmakeJs('configure', folder, options) || (existsSync(path.join(folder, 'CMakeCache.txt')) && cmakeJs('reconfigure', folder, options));
+  return configured && cmakeJs('build', folder, options);
+}
+
+module.exports = { buildNative };
+
+if (require.main === module) {
+  const given = process.argv.slice(2);
+  const variant = given.find((argument) => argument !== '--strict') ?? 'release';
+  if (!(variant in sanitizers)) {
+    console.error(`Expected ${Object.keys(sanitizers).join(', ')} or --strict but received ${variant}`);
+    process.exit(2);
+  }
+  process.exitCode = buildNative(variant, given.includes('--strict') || Boolean(process.env.CI)) ? 0 : 1;
+}

@@ -1,0 +1,156 @@
+import { expect } from 'chai';
+import type { Contender } from '../../bench/cpu/contender';
+import { timeCalls } from '../../bench/cpu/contender';
+import { EPS, inputOf, parametersOf } from '../../bench/cpu/data';
+import { type Copy, startCopy } from '../../bench/cpu/helper';
+import { measure } from '../../bench/cpu/measure';
+import { openSession } from '../../bench/cpu/onnxruntime';
+import { parseOptions } from '../../bench/cpu/options';
+import { openLayer } from '../../bench/cpu/ours';
+import { plot } from '../../bench/cpu/plot';
+import { fewestBytes, type Problem, problems, SHAPES, target } from '../../bench/cpu/problem';
+import { quantile, summarize } from '../../bench/cpu/statistics';
+import { problemTable } from '../../bench/cpu/table';
+import { makeTensors, startTensorFlow } from '../../bench/cpu/tensorflow';
+import { batchStatistics, forward, type Statistics, viewOf } from '../oracle';
+
+const SMALL: Problem[] = problems([[3, 5, 4, 2]]);
+
+/** A contender whose bursts take the given times, in order. */
+function scripted(name: string, times: number[]): Contender {
+  const remaining = [...times];
+  const prepared = { burst: async () => remaining.shift()!, release: () => {} };
+  return { name, version: '1', note: '', operations: ['inference'], prepare: async () => prepared, close: () => {} };
+}
+
+function scriptedCopy(times: number[]): Copy {
+  const remaining = [...times];
+  return { burst: async () => remaining.shift()!, close: () => {} };
+}
+
+/** In float64, in the problem's layout: with the statistics of the data for training, with the given ones for inference. */
+function expected(problem: Problem, operation: 'inference' | 'trainingForward'): Float64Array {
+  const [n, c, h, w] = problem.shape;
+  const view = problem.layout === 'channels first' ? viewOf([n, c, h, w]) : viewOf([n, h, w, c], -1);
+  const { mean, variance, weight, bias } = parametersOf(problem);
+  const x = inputOf(problem);
+  const statistics: Statistics = operation === 'inference' ? { mean, variance } : batchStatistics(x, view);
+  return forward(x, view, statistics, { weight, bias, eps: EPS });
+}
+
+function expectClose(actual: ArrayLike<number>, wanted: Float64Array): void {
+  expect(actual.length).to.equal(wanted.length);
+  const worst = wanted.reduce((most, value, i) => Math.max(most, Math.abs(value - actual[i]!)), 0);
+  expect(worst).to.be.at.most(1e-5);
+}
+
+describe('CPU benchmark', () => {
+  it('sums times up by order statistics', () => {
+    expect(quantile([4, 1, 3, 2], 0.5)).to.equal(2.5);
+    expect(summarize([5, 1, 4, 2, 3])).to.deep.equal({ median: 3, min: 1, lowerQuartile: 2, upperQuartile: 4, samples: 5 });
+  });
+
+  it('counts calls, not the warm-up, and waits for what is queued', async () => {
+    const log: string[] = [];
+    const seconds = await timeCalls(
+      4,
+      () => void log.push('call'),
+      () => void log.push('finish'),
+    );
+    expect(log).to.deep.equal(['call', 'finish', 'call', 'call', 'call', 'call', 'finish']);
+    expect(seconds).to.be.at.least(0);
+  });
+
+  it('pairs every burst with the copy before it', async () => {
+    const problem: Problem = { shape: [32, 64, 56, 56], layout: 'channels first' };
+    // The first time of each is the calibration's.
+    const ours = scripted('ours', [1, 1.2, 4, 1.8]);
+    const other = scripted('other', [1, 10, 20, 30]);
+    const copy = scriptedCopy([1, 1, 1, 4, 2, 2, 2]);
+    const result = await measure(problem, [ours, other], copy, { rounds: 3, burstSeconds: 0.01, ours: 'ours' });
+    const [first, second] = result.results;
+    expect(first).to.deep.include({ implementation: 'ours', operation: 'inference', copies: 1, target: 1.1, met: true });
+    expect(first!.seconds.median).to.equal(1.8);
+    expect(second).to.deep.include({ implementation: 'other', copies: 10 });
+    expect(second).not.to.have.property('met');
+    expect(result.copySeconds).to.deep.include({ median: 2, min: 1, samples: 6 });
+  });
+
+  it('calls a target missed that was missed', async () => {
+    const problem: Problem = { shape: [32, 64, 56, 56], layout: 'channels first' };
+    const result = await measure(problem, [scripted('ours', [1, 2.3])], scriptedCopy([1, 2]), { rounds: 1, burstSeconds: 1, ours: 'ours' });
+    expect(result.results[0]!.met).to.equal(false);
+  });
+
+  it('knows the bytes and the targets', () => {
+    const [first, last] = problems([SHAPES[0]!]) as [Problem, Problem];
+    expect(fewestBytes(first, 'inference')).to.equal(2 * 4 * 32 * 64 * 56 * 56);
+    expect(fewestBytes(last, 'backward')).to.equal(3 * 4 * 32 * 64 * 56 * 56);
+    expect([first, last].map((problem) => target(problem, 'backward'))).to.deep.equal([2.3, 2.8]);
+    expect(target({ shape: [32, 512, 7, 7], layout: 'channels last' }, 'trainingForward')).to.equal(1.8);
+  });
+
+  it('shows every result in the table and in the plot', async () => {
+    const contenders = [scripted('one', [1, 2]), scripted('another & co', [1, 3])];
+    const result = await measure(SMALL[0]!, contenders, scriptedCopy([1, 1, 1]), { rounds: 1, burstSeconds: 1, ours: 'one' });
+    expect(problemTable(result)).to.match(/inference +one .* 2\.00 +≤ 1\.1 MISSED/);
+    const svg = plot([result], ['one', 'another & co']);
+    expect(svg)
+      .to.match(/^<svg[\s\S]*<\/svg>\s*$/)
+      .and.to.include('another &amp; co')
+      .and.to.include('a plain copy');
+  });
+
+  it('reads its options and refuses what it does not know', () => {
+    expect(parseOptions(['--shapes', '8x2x3x4', '--only', 'ours,tfjs', '--rounds', '3'])).to.deep.include({
+      shapes: [[8, 2, 3, 4]],
+      only: ['ours', 'tfjs'],
+      rounds: 3,
+      threads: 2,
+    });
+    expect(() => parseOptions(['--only', 'nobody'])).to.throw('Expected ours, onnxruntime, tfjs, pytorch for --only but received nobody');
+    expect(() => parseOptions(['--shapes', '8x2'])).to.throw('--shapes');
+    expect(() => parseOptions(['--rounds', '0'])).to.throw('--rounds');
+    expect(() => parseOptions(['--faster'])).to.throw('--faster');
+  });
+
+  it('times a copy in a process of its own', async () => {
+    const copy = await startCopy(2);
+    try {
+      for (const problem of SMALL) expect(await copy.burst(problem, 3)).to.be.greaterThan(0);
+    } finally {
+      copy.close();
+    }
+  });
+
+  for (const problem of SMALL) {
+    describe(`computes batch normalization, ${problem.layout}, with`, () => {
+      it('cuda-batchnorm', async () => {
+        const { call, output, release } = openLayer(problem);
+        call.inference();
+        expectClose(await output.read(), expected(problem, 'inference'));
+        call.trainingForward();
+        expectClose(await output.read(), expected(problem, 'trainingForward'));
+        release();
+      });
+
+      it('onnxruntime-node', async () => {
+        const { run, output, release } = await openSession(problem, 2);
+        await run();
+        expectClose(output, expected(problem, 'inference'));
+        await release();
+      });
+
+      it('TensorFlow.js', async () => {
+        await startTensorFlow();
+        const tensors = makeTensors(problem);
+        for (const operation of ['inference', 'trainingForward'] as const) {
+          const output = tensors[operation]();
+          expectClose((await output.data()) as Float32Array, expected(problem, operation));
+          output.dispose();
+        }
+        tensors.release();
+      });
+    });
+  }
+});

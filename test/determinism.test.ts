@@ -1,0 +1,64 @@
+/** The same bits, run after run and whatever the number of threads; right and repeatable with every instruction set. */
+
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+import type { Fingerprint } from './helpers/fingerprint';
+import { skip } from './helpers/shared';
+
+const run = promisify(execFile);
+
+/** The settings are read once, when the addon is loaded: each gets a process of its own. */
+async function fingerprintWith(settings: Record<string, string>): Promise<Fingerprint> {
+  const program = join(__dirname, 'helpers/fingerprint.ts');
+  const { stdout } = await run(process.execPath, ['--import=tsx', program], {
+    env: { ...process.env, CUDA_BATCHNORM_THREADS: '', CUDA_BATCHNORM_ISA: '', ...settings },
+    maxBuffer: 1 << 26,
+  });
+  return JSON.parse(stdout) as Fingerprint;
+}
+
+/** What the processor says of itself, where the system tells (Linux); the baseline works everywhere. */
+function worksHere(isa: string): boolean {
+  const processor = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
+  return isa === 'baseline' || new RegExp(`\\b${isa === 'avx512' ? 'avx512f' : isa}\\b`).test(processor);
+}
+
+describe('determinism', function () {
+  this.timeout(300_000);
+  let reference: Fingerprint;
+  before(async () => {
+    reference = await fingerprintWith({});
+    console.log(`    ${reference.version}`);
+  });
+
+  it('computes the listed problems within tolerance', () => expect(reference.outside).to.deep.equal([]));
+
+  it('tells problems apart: no two digests are equal', () => {
+    const digests = Object.values(reference.digests);
+    expect(new Set(digests).size).to.equal(digests.length);
+  });
+
+  it('gives the same bits in another run', async () => expect((await fingerprintWith({})).digests).to.deep.equal(reference.digests));
+
+  for (const threads of ['1', '2', '3', '7']) {
+    it(`gives the same bits with CUDA_BATCHNORM_THREADS=${threads}`, async () => {
+      const other = await fingerprintWith({ CUDA_BATCHNORM_THREADS: threads });
+      expect(other.version, 'the setting was taken').to.match(new RegExp(`\\b${threads} thread`));
+      expect(other.digests).to.deep.equal(reference.digests);
+    });
+  }
+
+  for (const isa of ['baseline', 'avx2', 'avx512']) {
+    it(`is right and repeatable with CUDA_BATCHNORM_ISA=${isa}`, async function () {
+      if (!worksHere(isa)) return skip(this, `this processor has no ${isa}`);
+      const first = await fingerprintWith({ CUDA_BATCHNORM_ISA: isa });
+      expect(first.version, 'the setting was taken').to.include(isa);
+      expect(first.outside).to.deep.equal([]);
+      const second = await fingerprintWith({ CUDA_BATCHNORM_ISA: isa, CUDA_BATCHNORM_THREADS: '3' });
+      expect(second.digests).to.deep.equal(first.digests);
+    });
+  }
+});

@@ -1,0 +1,207 @@
+/**
+ * How far a result may lie from the float64 reference, derived from the arithmetic that is promised.
+ *
+ * Let u be half a unit in the last place of 1 in the type the arithmetic runs in: float64 when input and parameters
+ * are float64, otherwise float32 (half types accumulate in float32). Then
+ * - x̂ carries a few roundings of its own size (the subtraction, the reciprocal root, the variance below it) and the
+ *   error of the mean, which is carried as a pair and so is a few u of the *deviation*, never of the mean itself. Only in
+ *   float64 arithmetic the mean is one double, whose own rounding counts;
+ * - every further sum and product adds a rounding of its terms;
+ * - a sum over a channel adds roundings of the sum of its terms' magnitudes;
+ * - storing adds one rounding in the stored type. That one is not a tolerance: rounding is monotone, so the stored value
+ *   must lie between round(expected − tolerance) and round(expected + tolerance).
+ * The counts of roundings below are a small multiple of what the operations need (about four), because library exponentials
+ * and the order of summation differ between instruction sets. But for float64 they do not grow with the input's mean: this is the point.
+ */
+
+import type { DType } from '../../lib/index';
+import { backward, derivative, forEachOfChannel, forward, type Layer, normalize, type Statistics, type Values, type View } from '../oracle';
+import { lastPlace, round, smallestSubnormal, unitRoundoff } from './dtype';
+
+/** Roundings of the size of the value itself. */
+const OWN = 12;
+/** Roundings of the size of the channel's deviation, from the mean. */
+const MEAN = 12;
+/** Roundings of the size of the sum of magnitudes, from summing a channel. */
+const SUM = 12;
+/** Roundings of the size of 1, from an exponential or an error function inside an activation. */
+const TRANSCENDENTAL = 6;
+
+export interface Bound {
+  expected: ArrayLike<number>;
+  tolerance: ArrayLike<number>;
+}
+
+/** One pass to be judged: what went in, and the statistics it should have used (the reference's). */
+export interface Pass {
+  x: Values;
+  view: View;
+  statistics: Statistics;
+  layer: Layer;
+  dtype: DType;
+  parameterDtype: 'float32' | 'float64';
+}
+
+export function arithmeticUnit(dtype: DType, parameterDtype: DType): number {
+  return unitRoundoff(dtype === 'float64' && parameterDtype === 'float64' ? 'float64' : 'float32');
+}
+
+/** Roundings of the size of the mean: none where it is a pair. */
+const meanRoundings = (unit: number): number => (unit === unitRoundoff('float64') ? 6 : 0);
+
+const isTranscendental = (layer: Layer): boolean => !['identity', 'relu', 'leakyRelu', undefined].includes(layer.activation);
+
+/** Absolute errors of x̂ and of the pre-activation, element by element. */
+function normalizeTolerance({ x, view, statistics, layer, dtype, parameterDtype }: Pass): { xhat: Float64Array; pre: Float64Array } {
+  const u = arithmeticUnit(dtype, parameterDtype);
+  const reference = normalize(x, view, statistics, layer);
+  const xhat = new Float64Array(x.length);
+  const pre = new Float64Array(x.length);
+  for (let c = 0; c < view.channels; c++) {
+    const variance = statistics.variance[c]!;
+    const root = Math.sqrt(variance + (layer.eps ?? 1e-5));
+    const deviation = variance > 0 ? Math.sqrt(variance) / root : 0; // that of x̂, near 1
+    // A constant channel has an exact mean.
+    const center = variance > 0 ? (meanRoundings(u) * Math.abs(statistics.mean[c]!)) / root : 0;
+    const weight = Math.abs(layer.weight?.[c] ?? 1);
+    const bias = Math.abs(layer.bias?.[c] ?? 0);
+    forEachOfChannel(view, c, (i) => {
+      xhat[i] = u * (OWN * Math.abs(reference.xhat[i]!) + MEAN * deviation + center);
+      pre[i] = weight * xhat[i]! + 2 * u * (weight * Math.abs(reference.xhat[i]!) + bias + Math.abs(layer.residual?.[i] ?? 0));
+    });
+  }
+  return { xhat, pre };
+}
+
+export function forwardBound(pass: Pass): Bound {
+  const { x, view, statistics, layer, dtype, parameterDtype } = pass;
+  const u = arithmeticUnit(dtype, parameterDtype);
+  const expected = forward(x, view, statistics, layer);
+  const { pre } = normalizeTolerance(pass);
+  const flat = isTranscendental(layer) ? TRANSCENDENTAL * u : 0;
+  // No activation of the contract is steeper than 1.13; the error of a transcendental one is of its own size, or of 1.
+  return { expected, tolerance: expected.map((y, i) => 1.13 * pre[i]! + OWN * u * Math.abs(y) * (flat ? 1 : 0) + flat) };
+}
+
+export function statisticsBound(pass: Pass): { mean: Bound; variance: Bound } {
+  const { statistics, dtype, parameterDtype } = pass;
+  const u = arithmeticUnit(dtype, parameterDtype);
+  const mean = Float64Array.from(statistics.mean, (high, c) => high + (statistics.meanLow?.[c] ?? 0));
+  return {
+    // A pair of floats holds the mean to u² of itself.
+    mean: {
+      expected: mean,
+      tolerance: mean.map((m, c) => u * MEAN * Math.sqrt(statistics.variance[c]!) + (4 * u + meanRoundings(u)) * u * Math.abs(m)),
+    },
+    variance: {
+      expected: statistics.variance,
+      // The square of the mean's error is added to it, and the error itself where the mean does not cancel it.
+      tolerance: Float64Array.from(statistics.variance, (v, c) => u * (SUM * v + 2 * meanRoundings(u) * Math.abs(mean[c]!) * Math.sqrt(v))),
+    },
+  };
+}
+
+/** `batch` and its errors, merged into `running`. */
+export function runningBound(running: Values, batch: Bound, momentum: number, parameterDtype: 'float32' | 'float64'): Bound {
+  const u = unitRoundoff(parameterDtype);
+  const keep = 1 - momentum;
+  const terms = (c: number): [number, number] => [keep * running[c]!, momentum * batch.expected[c]!];
+  return {
+    expected: Float64Array.from(running, (_, c) => terms(c)[0] + terms(c)[1]),
+    tolerance: Float64Array.from(running, (old, c) => {
+      const [kept, added] = terms(c);
+      // The weights themselves (momentum and its complement) are rounded once, next to 1.
+      const weights = u * (Math.abs(old) + Math.abs(batch.expected[c]!)) * Math.max(1, Math.abs(momentum));
+      return weights + 3 * u * (Math.abs(kept) + Math.abs(added)) + Math.abs(momentum) * batch.tolerance[c]!;
+    }),
+  };
+}
+
+export interface GradientBounds {
+  input: Bound;
+  weight: Bound;
+  bias: Bound;
+  residual: Bound;
+}
+
+export function backwardBound(dy: Values, pass: Pass, constant: boolean): GradientBounds {
+  const { x, view, statistics, layer, dtype, parameterDtype } = pass;
+  const u = arithmeticUnit(dtype, parameterDtype);
+  const expected = backward(dy, x, view, statistics, constant, layer);
+  const { xhat, pre } = normalize(x, view, statistics, layer);
+  const error = normalizeTolerance(pass);
+  const slope = derivative(layer.activation ?? 'identity');
+  const count = view.outer * view.inner;
+  const tolerance = {
+    input: new Float64Array(x.length),
+    weight: new Float64Array(view.channels),
+    bias: new Float64Array(view.channels),
+    // The slope moves with the pre-activation (second derivatives of the contract's activations are at most 1 in size; those with a
+    // kink have none, and tests keep gradients off the kink), and is computed to a few roundings.
+    residual: Float64Array.from(expected.residual, (_, i) => {
+      if (!isTranscendental(layer)) return u * Math.abs(dy[i]! * slope(pre[i]!));
+      return (
+        Math.abs(dy[i]!) * (error.pre[i]! + u * (TRANSCENDENTAL * (1 + Math.min(8, Math.abs(pre[i]!))) + OWN * Math.abs(slope(pre[i]!))))
+      );
+    }),
+  };
+  for (let c = 0; c < view.channels; c++) {
+    let bias = 0;
+    let weight = 0;
+    forEachOfChannel(view, c, (i) => {
+      const g = Math.abs(expected.residual[i]!);
+      bias += tolerance.residual[i]! + SUM * u * g;
+      weight += tolerance.residual[i]! * Math.abs(xhat[i]!) + g * error.xhat[i]! + SUM * u * g * Math.abs(xhat[i]!);
+    });
+    tolerance.bias[c] = bias;
+    tolerance.weight[c] = weight;
+    const scale = Math.abs(layer.weight?.[c] ?? 1) / Math.sqrt(statistics.variance[c]! + (layer.eps ?? 1e-5));
+    forEachOfChannel(view, c, (i) => {
+      const z = Math.abs(xhat[i]!);
+      const magnitude =
+        Math.abs(expected.residual[i]!) + (constant ? 0 : (Math.abs(expected.bias[c]!) + z * Math.abs(expected.weight[c]!)) / count);
+      const sums = constant ? 0 : (bias + z * weight + error.xhat[i]! * Math.abs(expected.weight[c]!)) / count;
+      tolerance.input[i] = scale * (tolerance.residual[i]! + sums + OWN * u * magnitude);
+    });
+  }
+  return {
+    input: { expected: expected.input, tolerance: tolerance.input },
+    weight: { expected: expected.weight, tolerance: tolerance.weight },
+    bias: { expected: expected.bias, tolerance: tolerance.bias },
+    residual: { expected: expected.residual, tolerance: tolerance.residual },
+  };
+}
+
+/** The same allowance everywhere, for values the reference did not compute. */
+export function within(expected: ArrayLike<number>, absolute: number, relative = 0): Bound {
+  return { expected, tolerance: Float64Array.from(expected, (v) => absolute + relative * Math.abs(v)) };
+}
+
+/** The first element outside its bound, in words; null when there is none. */
+export function firstOutside(actual: ArrayLike<number>, { expected, tolerance }: Bound, dtype: DType): string | null {
+  if (actual.length !== expected.length) return `${actual.length} values instead of ${expected.length}`;
+  const tiny = smallestSubnormal(dtype === 'float64' ? 'float64' : 'float32');
+  for (let i = 0; i < actual.length; i++) {
+    const a = actual[i]!;
+    const e = expected[i]!;
+    const t = tolerance[i]! + tiny;
+    if (Number.isNaN(e) ? Number.isNaN(a) : Number.isFinite(e) ? a >= round(e - t, dtype) && a <= round(e + t, dtype) : a === e) continue;
+    const places = (Math.abs(a - e) / lastPlace(e, dtype)).toFixed(1);
+    return `element ${i} is ${a} but should be ${e}, an error of ${places} units in the last place of ${dtype} where ${(t / lastPlace(e, dtype)).toFixed(1)} and a rounding are allowed`;
+  }
+  return null;
+}
+
+export function expectWithin(actual: ArrayLike<number>, bound: Bound, dtype: DType, what: string): void {
+  const outside = firstOutside(actual, bound, dtype);
+  if (outside !== null) throw new Error(`${what}: ${outside}`);
+}
+
+/** Equal element by element, NaN to NaN, telling the first that is not. */
+export function expectSame(actual: ArrayLike<number>, expected: ArrayLike<number>, what: string): void {
+  if (actual.length !== expected.length) throw new Error(`${what}: ${actual.length} values instead of ${expected.length}`);
+  for (let i = 0; i < actual.length; i++) {
+    const [a, e] = [actual[i]!, expected[i]!];
+    if (a !== e && !(Number.isNaN(a) && Number.isNaN(e))) throw new Error(`${what}: element ${i} is ${a} but should be ${e}`);
+  }
+}

@@ -1,0 +1,67 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { expect } from 'chai';
+import { pack, root, run, temporaryFolder } from './packed';
+
+const esm = `import { BatchNorm, Tensor } from 'cuda-batchnorm';
+const output = new BatchNorm(2).forward(Tensor.from([1, 2, 3, 4], [2, 2]));
+output.read().then((values) => console.log(values.map(Math.round).join()));`;
+const commonJs = esm.replace("import { BatchNorm, Tensor } from 'cuda-batchnorm'", "const { BatchNorm, Tensor } = require('cuda-batchnorm')");
+
+// The README's and the example's code: the first block in each language it is written in.
+const readmeBlock = () => /```ts\n([\s\S]*?)```/.exec(fs.readFileSync(path.join(root, 'README.md'), 'utf8'))?.[1];
+
+describe('the packed tarball, installed into an empty folder', function () {
+  this.timeout('10m');
+  const folder = temporaryFolder();
+  const write = (file: string, text: string) => fs.writeFileSync(path.join(folder, file), text);
+  const node = (...args: string[]) => run(process.execPath, args, folder);
+  const tsc = (...args: string[]) => run(process.execPath, [require.resolve('typescript/bin/tsc'), '--strict', ...args], folder);
+
+  before(() => {
+    const { tarball } = pack(folder);
+    write('package.json', '{ "name": "consumer", "private": true }');
+    run('npm', ['install', '--no-fund', '--no-audit', tarball], folder);
+  });
+  after(() => fs.rmSync(folder, { recursive: true }));
+
+  it('runs from ESM', () => {
+    write('program.mjs', esm);
+    expect(node('program.mjs')).to.equal('-1,-1,1,1');
+  });
+
+  it('runs from CommonJS', () => {
+    write('program.cjs', commonJs);
+    expect(node('program.cjs')).to.equal('-1,-1,1,1');
+  });
+
+  it('type-checks and runs as ESM and as CommonJS under module nodenext', () => {
+    write('typed_esm.mts', esm);
+    write('typed_commonjs.cts', esm);
+    tsc('--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom', 'typed_esm.mts', 'typed_commonjs.cts');
+    expect(node('typed_esm.mjs')).to.equal('-1,-1,1,1');
+    expect(node('typed_commonjs.cjs')).to.equal('-1,-1,1,1');
+  });
+
+  it('type-checks and runs under module commonjs', () => {
+    write('program.ts', esm);
+    tsc('--module', 'commonjs', '--moduleResolution', 'bundler', '--target', 'es2022', '--lib', 'es2022,dom', 'program.ts');
+    expect(node('program.js')).to.equal('-1,-1,1,1');
+  });
+
+  it('refuses wrong types at compile time', () => {
+    write('wrong.cts', esm.replace('BatchNorm(2)', "BatchNorm(2, { momentun: 0.1 })"));
+    expect(() => tsc('--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom', '--noEmit', 'wrong.cts')).to.throw('momentun');
+  });
+
+  it('brings the command line', () => {
+    expect(run('npx', ['--no-install', 'cuda-batchnorm', '--help'], folder)).to.match(/doctor/);
+  });
+
+  it("runs the README's first use, which is examples/first_use.mjs", () => {
+    const example = fs.readFileSync(path.join(root, 'examples', 'first_use.mjs'), 'utf8');
+    expect(readmeBlock()).to.equal(example.replace(/^\/\/.*\n+/gm, ''));
+    write('first_use.mjs', example);
+    expect(node('first_use.mjs')).to.not.equal('');
+  });
+});

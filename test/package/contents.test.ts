@@ -1,0 +1,40 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { expect } from 'chai';
+import { pack, root, temporaryFolder } from './packed';
+
+describe('the packed files', () => {
+  const folder = temporaryFolder();
+  let files: string[];
+  before(() => {
+    ({ files } = pack(folder));
+  });
+  after(() => fs.rmSync(folder, { recursive: true }));
+
+  it('are what a user needs and nothing else', () => {
+    const wanted = [
+      /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
+      /^(CMakeLists\.txt|binding\.gyp|scripts\/(install|build_native)\.js)$/,
+      /^dist\/lib\/.*(?<!\.test)\.(js|d\.ts)$/,
+      /^native\/.*\.(h|cc|cuh|cu)$/,
+    ];
+    expect(files.filter((file) => !wanted.some((pattern) => pattern.test(file)))).to.deep.equal([]);
+  });
+
+  it('hold everything package.json and the build name', () => {
+    const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
+    const named = [manifest.main, manifest.types, manifest.bin['cuda-batchnorm'], ...Object.values(manifest.exports).flatMap(targets)];
+    expect(files).to.include.members([...named.map((file) => path.posix.normalize(file)), 'CMakeLists.txt', 'binding.gyp', 'LICENSE']);
+  });
+
+  it('hold a library file for every source, and none for sources that are gone', () => {
+    const sources = fs.readdirSync(path.join(root, 'lib'), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+    const expected = sources.map((file) => path.posix.join('dist/lib', file.replace(/\.ts$/, '.js')));
+    expect(files.filter((file) => /^dist\/.*\.js$/.test(file))).to.have.members(expected);
+  });
+});
+
+/** The files an entry of "exports" names. */
+function targets(entry: unknown): string[] {
+  return typeof entry === 'string' ? [entry] : Object.values(entry as Record<string, string>);
+}
