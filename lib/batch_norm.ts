@@ -252,6 +252,7 @@ export class BatchNorm implements Disposable {
     this.dispose();
   }
 
+  /** The options and the mode, on one line. */
   toString(): string {
     const { eps, momentum, axis, activation, dtype, device } = this;
     const affine = this.weight ? (this.bias ? true : `'weight'`) : this.bias ? `'bias'` : false;

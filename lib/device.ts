@@ -131,6 +131,7 @@ export class Device {
     this.#native.emptyCache();
   }
 
+  /** The device by name. */
   toString(): string {
     return `Device ${this.name}`;
   }

@@ -29,6 +29,7 @@ export type ErrorCode =
 
 /** Every error this package throws, native ones included. */
 export class BatchNormError extends Error {
+  /** Always `'BatchNormError'`. */
   declare readonly name: 'BatchNormError';
   /** What went wrong, for programs to compare. */
   readonly code: ErrorCode;
@@ -38,7 +39,7 @@ export class BatchNormError extends Error {
     Object.defineProperty(BatchNormError.prototype, 'name', { value: 'BatchNormError' });
   }
 
-  /** @internal */
+  /** @param code - what went wrong, for programs. @param message - the same, for people. */
   constructor(code: ErrorCode, message: string) {
     super(message);
     this.code = code;
@@ -47,11 +48,21 @@ export class BatchNormError extends Error {
 
 const LONGEST_VALUE = 120;
 
+const ONE_LINE = { depth: 1, maxArrayLength: 8, maxStringLength: 60, breakLength: Number.POSITIVE_INFINITY, compact: true } as const;
+
 /** A value as error messages print it: one short line, whatever its size. */
 export function show(value: unknown): string {
-  const text = inspect(value, { depth: 1, maxArrayLength: 8, maxStringLength: 60, breakLength: Number.POSITIVE_INFINITY, compact: true });
-  const line = text.replaceAll(/\s+/g, ' ');
+  const line = describe(value).replaceAll(/\s+/g, ' ');
   return line.length > LONGEST_VALUE ? `${line.slice(0, LONGEST_VALUE)}…` : line;
+}
+
+// A value may bring its own way to be printed, which may fail: on an object that only pretends to be a tensor, for one.
+function describe(value: unknown): string {
+  try {
+    return inspect(value, ONE_LINE);
+  } catch {
+    return inspect(value, { ...ONE_LINE, customInspect: false });
+  }
 }
 
 function typeName(value: unknown): string {

@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 /**
  * Batch normalization on CPU and GPU: tensors on devices, a layer with PyTorch's semantics, and the operations under it.
  *

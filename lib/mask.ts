@@ -51,6 +51,7 @@ export class Mask implements Disposable {
     this.dispose();
   }
 
+  /** Size and device. */
   toString(): string {
     return `Mask of ${this.byteLength} bytes on ${this.device.name}${this.disposed ? ', disposed' : ''}`;
   }

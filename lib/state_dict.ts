@@ -18,8 +18,11 @@ export type StateDict = Record<string, StateEntry>;
 
 /** An entry as loading accepts it: shapes may be frozen, and data may be any array of numbers. */
 export interface LoadableEntry {
+  /** `'float32'` or `'float64'`; `'int64'` for the counter. */
   readonly dtype: string;
+  /** `[C]`; `[]` for the counter. */
   readonly shape: readonly number[];
+  /** The elements; for the counter a BigInt64Array. */
   readonly data: ArrayBufferView | readonly number[];
 }
 

@@ -40,6 +40,7 @@ export class Stream {
     this.#native.synchronizeSync();
   }
 
+  /** The stream by its device. */
   toString(): string {
     return `Stream on ${this.device.name}`;
   }

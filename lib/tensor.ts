@@ -244,6 +244,7 @@ export class Tensor implements Disposable {
     this.dispose();
   }
 
+  /** Dtype, shape and device; not the elements. */
   toString(): string {
     return `Tensor ${this.dtype} [${this.shape.join(', ')}] on ${this.device.name}${this.disposed ? ', disposed' : ''}`;
   }

@@ -30,7 +30,7 @@ describe('accuracy against float64', () => {
         const error = greatestError(step.output, forward(data, view, statistics));
         console.log(`      greatest output error ${error.toExponential(2)}`);
         expect(error).to.be.at.most(2e-6);
-        expect(greatestError(step.runningMean, statistics.mean)).to.be.at.most(lastPlace(mean, 'float32') / 2 + 1e-8);
+        expect(greatestError(step.runningMean, statistics.mean)).to.be.at.most(lastPlace(mean, 'float32') / 2 + 2 ** -24);
         expect(greatestError(step.runningVar, statistics.variance)).to.be.at.most(1e-6);
       });
 

@@ -3,9 +3,9 @@
 import { expect } from 'chai';
 import { Tensor } from '../lib/index';
 import { DTYPES, round, roundAll } from './helpers/dtype';
-import { layerOf, runStep, type Setup } from './helpers/layer';
+import { layerOf, runStep, type Setup, type Step } from './helpers/layer';
 import { normals } from './helpers/random';
-import { backwardBound, expectSame, expectWithin, forwardBound, type Pass, within } from './helpers/tolerance';
+import { backwardBound, expectSame, expectWithin, forwardBound, type Pass, statisticsBound, within } from './helpers/tolerance';
 import { ACTIVATIONS, batchStatistics, forEachOfChannel, viewOf } from './oracle';
 
 type Given = Setup & { axis: number; x: Float64Array };
@@ -24,7 +24,7 @@ function passOf(setup: Given): Pass {
 }
 
 /** Output and all gradients within the tolerance of ordinary data, which knows nothing of the mean. */
-async function expectRight(setup: Given): Promise<void> {
+async function expectRight(setup: Given): Promise<Step> {
   const { dtype = 'float32', parameterDtype = 'float32', training = true } = setup;
   const dy = roundAll(normals(setup.x.length, 77), dtype);
   const weight = roundAll([1.25, -0.5, 2], parameterDtype);
@@ -37,6 +37,7 @@ async function expectRight(setup: Given): Promise<void> {
   expectWithin(step.gradients!.input, bounds.input, dtype, 'gradient of input');
   expectWithin(step.gradients!.weight!, bounds.weight, parameterDtype, 'gradient of weight');
   expectWithin(step.gradients!.bias!, bounds.bias, parameterDtype, 'gradient of bias');
+  return step;
 }
 
 describe('adversarial data', () => {
@@ -86,6 +87,32 @@ describe('adversarial data', () => {
         });
       }
 
+      for (const distance of [1, 2, 4, 8, 16, 100, 1e4, 1e6]) {
+        it(`the first values lie ${distance} deviations from the rest: a shift taken from them is off by as much`, async () => {
+          for (const first of [1, 8, 64, 300]) {
+            const x = normals(COUNT, 25);
+            const view = viewOf(shape, axis);
+            for (let c = 0; c < 3; c++) {
+              let seen = 0;
+              forEachOfChannel(view, c, (i) => {
+                x[i] = round(x[i]! + (seen++ < first ? 0 : distance), 'float32');
+              });
+            }
+            await expectRight({ shape, axis, x });
+          }
+        });
+
+        it(`every 64th value lies ${distance} deviations from the rest, or all others do`, async () => {
+          for (const [own, others] of [
+            [distance, 0],
+            [0, distance],
+          ] as const) {
+            const x = normals(COUNT, 26).map((v, i) => round(v + (Math.floor(i / 3) % 64 === 0 ? own : others), 'float32'));
+            await expectRight({ shape, axis, x });
+          }
+        });
+      }
+
       it('a ramp: the mean drifts through the batch', () =>
         expectRight({
           shape,
@@ -117,6 +144,14 @@ describe('adversarial data', () => {
 
       it('large values whose squares still fit float32', () =>
         expectRight({ shape, axis, x: roundAll(normals(COUNT, 9, 0, 1e17), 'float32') }));
+
+      it('values whose squares fit float32 while their sum does not', () =>
+        expectRight({ shape, axis, x: roundAll(normals(COUNT, 27, 0, 1e19), 'float32') }));
+
+      it('values whose squares vanish in float32, with eps 0: the output is standardized all the same', async () => {
+        const setup: Given = { shape, axis, eps: 0, x: roundAll(normals(COUNT, 28, 0, 1e-25), 'float32') };
+        expectWithin((await runStep(setup)).output, forwardBound(passOf(setup)), 'float32', 'output');
+      });
 
       it('denormals are not flushed: eval with mean 0, variance 1', async () => {
         const x = roundAll(normals(COUNT, 10, 0, 1e-40), 'float32');
@@ -157,31 +192,21 @@ describe('adversarial data', () => {
       for (const dtype of DTYPES) {
         it(`${dtype}: a NaN makes its channel NaN, statistics included, and no other channel`, async () => {
           const parameterDtype = dtype === 'float64' ? 'float64' : 'float32';
-          const x = roundAll(normals(COUNT, 12), dtype);
+          const clean = roundAll(normals(COUNT, 12), dtype);
           const view = viewOf(shape, axis);
           const inChannel: number[] = [];
           forEachOfChannel(view, 1, (i) => inChannel.push(i));
           for (const poison of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
-            const spoilt = x.slice();
-            spoilt[inChannel[100]!] = poison;
-            const dy = roundAll(normals(COUNT, 13), dtype);
-            const setup: Setup = { shape, axis, dtype, parameterDtype, x, dy, weight: [1, 2, 3], bias: [0, 1, 2] };
-            const clean = await runStep(setup);
-            const step = await runStep({ ...setup, x: spoilt });
-            const isSpoilt = new Set(inChannel);
-            const expected = (values: ArrayLike<number>): Float64Array =>
-              Float64Array.from(values, (v, i) => (isSpoilt.has(i) ? Number.NaN : v));
-            expectSame(step.output, expected(clean.output), 'output');
-            // (An infinity leaves the running mean infinite in PyTorch; the variance is NaN there too.)
-            expect(step.runningMean[1]).to.satisfy((mean: number) => !Number.isFinite(mean));
-            expect(step.runningVar[1]).to.deep.equal(Number.NaN);
-            for (const c of [0, 2]) {
-              expect(step.runningMean[c]).to.equal(clean.runningMean[c]);
-              expect(step.runningVar[c]).to.equal(clean.runningVar[c]);
-              expect(step.gradients!.weight![c]).to.equal(clean.gradients!.weight![c]);
-              expect(step.gradients!.bias![c]).to.equal(clean.gradients!.bias![c]);
-            }
-            expectSame(step.gradients!.input, expected(clean.gradients!.input), 'gradient of input');
+            const x = clean.slice();
+            x[inChannel[100]!] = poison;
+            // The reference has NaN for the whole channel, and ordinary values for the others.
+            const { output } = await expectRight({ shape, axis, dtype, parameterDtype, x, momentum: 1 });
+            expect(output.filter(Number.isNaN)).to.have.length(inChannel.length);
+            const step = await runStep({ shape, axis, dtype, parameterDtype, x, momentum: 1, runningVariance: 'biased' });
+            const statistics = statisticsBound(passOf({ shape, axis, dtype, parameterDtype, x }));
+            expectWithin(step.runningVar, statistics.variance, parameterDtype, 'running variance');
+            // (An infinity leaves the running mean infinite, as in PyTorch.)
+            expectWithin(step.runningMean, statistics.mean, parameterDtype, 'running mean');
           }
         });
 

@@ -12,9 +12,10 @@ const run = promisify(execFile);
 
 /** The settings are read once, when the addon is loaded: each gets a process of its own. */
 async function fingerprintWith(settings: Record<string, string>): Promise<Fingerprint> {
+  const { CUDA_BATCHNORM_THREADS: _threads, CUDA_BATCHNORM_ISA: _isa, ...inherited } = process.env;
   const program = join(__dirname, 'helpers/fingerprint.ts');
   const { stdout } = await run(process.execPath, ['--import=tsx', program], {
-    env: { ...process.env, CUDA_BATCHNORM_THREADS: '', CUDA_BATCHNORM_ISA: '', ...settings },
+    env: { ...inherited, ...settings },
     maxBuffer: 1 << 26,
   });
   return JSON.parse(stdout) as Fingerprint;
@@ -30,7 +31,7 @@ describe('determinism', function () {
   this.timeout(300_000);
   let reference: Fingerprint;
   before(async () => {
-    reference = await fingerprintWith({});
+    reference = await fingerprintWith({ FINGERPRINT_JUDGED: '1' });
     console.log(`    ${reference.version}`);
   });
 
@@ -54,7 +55,7 @@ describe('determinism', function () {
   for (const isa of ['baseline', 'avx2', 'avx512']) {
     it(`is right and repeatable with CUDA_BATCHNORM_ISA=${isa}`, async function () {
       if (!worksHere(isa)) return skip(this, `this processor has no ${isa}`);
-      const first = await fingerprintWith({ CUDA_BATCHNORM_ISA: isa });
+      const first = await fingerprintWith({ CUDA_BATCHNORM_ISA: isa, FINGERPRINT_JUDGED: '1' });
       expect(first.version, 'the setting was taken').to.include(isa);
       expect(first.outside).to.deep.equal([]);
       const second = await fingerprintWith({ CUDA_BATCHNORM_ISA: isa, CUDA_BATCHNORM_THREADS: '3' });

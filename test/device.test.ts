@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { BatchNorm, Device, Stream, Tensor } from '../lib/index';
 import { expectError } from './helpers/failure';
+import { skip } from './helpers/shared';
 
 const cudaWorks = () => Device.list().some(({ type }) => type === 'cuda');
 
@@ -24,7 +25,7 @@ describe('Device', () => {
   });
 
   it('auto falls back to the CPU, and nothing else does', function () {
-    if (cudaWorks()) return this.skip();
+    if (cudaWorks()) skip(this, 'CUDA works here');
     expect(Device.get()).to.equal(cpu);
     const { reason } = Device.report().find(({ name }) => name === 'cuda')!;
     for (const name of ['cuda', 'cuda:0', 'cuda:7']) expectError(() => Device.get(name), 'ERR_DEVICE_UNAVAILABLE', reason!);
@@ -48,7 +49,7 @@ describe('Device', () => {
 
   it('says why there is no cuDNN', function () {
     const { available, reason } = Device.report().find(({ name }) => name === 'cudnn')!;
-    if (available) return this.skip();
+    if (available) skip(this, 'cuDNN works here');
     expectError(() => new BatchNorm(2, { backend: 'cudnn', device: 'cpu' }), 'ERR_DEVICE_UNAVAILABLE', 'cudnn', reason!);
   });
 

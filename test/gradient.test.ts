@@ -23,7 +23,7 @@ function forwardOnce(layer: BatchNorm, setup: Float64Setup, saveForBackward: boo
 function loss(setup: Float64Setup): number {
   using layer = layerOf(setup);
   using output = forwardOnce(layer, setup, false);
-  return output.readSync().reduce((sum, y, i) => sum + y * setup.dy[i]!, 0);
+  return Array.from(output.readSync()).reduce((sum, y, i) => sum + y * setup.dy[i]!, 0);
 }
 
 interface Analytic {

@@ -65,12 +65,13 @@ describe('the reference', () => {
       [0.5, 0.4795001221869535],
       [1, 0.15729920705028513],
       [2, 0.004677734981047266],
+      [1.99, 0.004888586800383003],
       [3, 2.209049699858544e-5],
       [5, 1.5374597944280349e-12],
       [10, 2.088487583762545e-45],
       [-1, 1.8427007929497148],
     ];
-    for (const [x, value] of known) expect(Math.abs(erfc(x) / value - 1), `erfc(${x})`).to.be.at.most(3e-14);
+    for (const [x, value] of known) expect(Math.abs(erfc(x) / value - 1), `erfc(${x})`).to.be.at.most(2e-15 * (1 + x * x)); // exp(−x²) takes x² rounded
   });
 
   for (const kind of ACTIVATIONS) {

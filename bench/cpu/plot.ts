@@ -5,7 +5,7 @@ import type { ProblemResult } from './measure';
 import { OPERATIONS, type Operation } from './problem';
 import { OPERATION_NAMES } from './table';
 
-const WIDTH = 1080;
+const WIDTH = 1200;
 const HEIGHT = 320;
 
 function operationPlot(operation: Operation, results: readonly ProblemResult[], implementations: readonly string[]): string | null {

@@ -145,7 +145,7 @@ function runs(count: number, drawable: (index: number) => boolean): number[][] {
   return found;
 }
 
-function drawSeries(series: LineSeries, color: number, xScale: Scale, yScale: Scale, yKind: ScaleKind): string {
+function drawSeries(series: LineSeries, color: number, xScale: Scale, yScale: Scale, yKind: ScaleKind): { bands: string; lines: string } {
   const usable = (value: number | null | undefined): value is number =>
     value != null && Number.isFinite(value) && (yKind !== 'log' || value > 0);
   const point = (index: number, values: readonly (number | null)[]) => `${px(xScale(series.x[index]!))} ${px(yScale(values[index]!))}`;
@@ -161,7 +161,7 @@ function drawSeries(series: LineSeries, color: number, xScale: Scale, yScale: Sc
     const path = points.length === 1 ? `M${points[0]}h.1` : `M${points.join('L')}`; // a lone point is drawn as a dot
     return `<path class="line${series.dashed ? ' dashed' : ''}" stroke="${slot(color)}" d="${path}"/>`;
   });
-  return bands.join('') + lines.join('');
+  return { bands: bands.join(''), lines: lines.join('') };
 }
 
 function svg(options: PlotOptions, frame: Frame, legend: string, axes: string, marks: string): string {
@@ -191,7 +191,9 @@ export function linePlot(options: LinePlotOptions): string {
   const xScale = makeScale(xKind, extent(xs, xKind), frame.left, frame.right);
   const yScale = makeScale(yKind, options.yRange ?? extent(ys, yKind), frame.bottom, frame.top);
   const axes = drawYAxis(yScale, options.yLabel, frame) + drawXAxis(xScale, options.xLabel, frame, options.wholeX ?? false);
-  const marks = series.map((one, index) => drawSeries(one, color(index), xScale, yScale, yKind)).join('');
+  const drawn = series.map((one, index) => drawSeries(one, color(index), xScale, yScale, yKind));
+  // All bands before all lines, so that none hides a line.
+  const marks = drawn.map(({ bands }) => bands).join('') + drawn.map(({ lines }) => lines).join('');
   return svg(options, frame, legend, axes, marks);
 }
 

@@ -5,7 +5,15 @@
 
 import * as tf from '@tensorflow/tfjs';
 import { expected } from '../errors';
-import { type Activation, batchNormBackward, batchNormInference, Device, Tensor, batchNormTraining as trainingForward } from '../index';
+import {
+  type Activation,
+  type BatchNormBackwardOptions,
+  batchNormBackward,
+  batchNormInference,
+  Device,
+  Tensor,
+  batchNormTraining as trainingForward,
+} from '../index';
 import { sameShape } from '../shape';
 import { checkNonNegative, checkOptions } from '../validate';
 
@@ -72,8 +80,8 @@ class Workspace implements Disposable {
     return this.own(Tensor.full(shape, value, { device: this.#device }));
   }
 
-  own<T extends Tensor | null>(tensor: T): T {
-    if (tensor !== null) this.#tensors.push(tensor);
+  own(tensor: Tensor): Tensor {
+    this.#tensors.push(tensor);
     return tensor;
   }
 
@@ -110,6 +118,23 @@ function withGradient<Name extends string>(
   return operation(...inputs);
 }
 
+/** Gradients of x, gamma and beta, these two whether or not they were given; `statistics` are the batch's, or a given mean and variance. */
+function differentiate(
+  dy: tf.Tensor,
+  saved: Tensors<'x' | 'gamma' | 'beta'>,
+  { axis, epsilon: eps, activation, device }: Settings,
+  statistics: (workspace: Workspace) => Pick<BatchNormBackwardOptions, 'statistics' | 'mean' | 'variance'>,
+): Record<'x' | 'gamma' | 'beta', tf.Tensor> {
+  using workspace = new Workspace(device);
+  const channels = dy.shape[axis]!;
+  const weight = workspace.copyOptional(saved.gamma) ?? workspace.full(1, [channels]);
+  const bias = workspace.copyOptional(saved.beta) ?? workspace.full(0, [channels]);
+  const options = { axis, eps, activation, weight, bias, ...statistics(workspace) };
+  const gradients = batchNormBackward(workspace.copy(dy), workspace.copy(saved.x!), options);
+  const [x, gamma, beta] = [gradients.input, gradients.weight!, gradients.bias!].map((tensor) => workspace.own(tensor));
+  return { x: bring(x!), gamma: bring(gamma!), beta: bring(beta!) };
+}
+
 /** The training operation with checked settings: normalizes with the batch's own statistics. */
 export function normalizeBatch(
   x: tf.Tensor,
@@ -132,20 +157,8 @@ export function normalizeBatch(
     return bring(output);
   };
 
-  const gradient = (dy: tf.Tensor, saved: Tensors<'x' | 'gamma' | 'beta'>) => {
-    using workspace = new Workspace(device);
-    const result = batchNormBackward(workspace.copy(dy), workspace.copy(saved.x!), {
-      axis,
-      eps,
-      activation,
-      statistics: workspace.own(Tensor.from(statistics, [3, channels], { device })),
-      weight: workspace.copyOptional(saved.gamma) ?? workspace.full(1, [channels]),
-      bias: workspace.copyOptional(saved.beta) ?? workspace.full(0, [channels]),
-    });
-    workspace.own(result.weight);
-    workspace.own(result.bias);
-    return { x: bring(workspace.own(result.input)), gamma: bring(result.weight!), beta: bring(result.bias!) };
-  };
+  const gradient = (dy: tf.Tensor, saved: Tensors<'x' | 'gamma' | 'beta'>) =>
+    differentiate(dy, saved, settings, (workspace) => ({ statistics: workspace.own(Tensor.from(statistics, [3, channels], { device })) }));
 
   const y = withGradient({ x, gamma, beta }, forward, gradient);
   return { y, mean: tf.tensor1d(statistics.slice(0, channels)), variance: tf.tensor1d(statistics.slice(2 * channels)) };
@@ -163,7 +176,8 @@ function normalizeSingle(
 ): BatchNormTrainingResult {
   const mean = tf.reshape(x, [-1]);
   const variance = tf.zerosLike(mean);
-  return { y: normalizeWith(x, mean, variance, beta, gamma, settings), mean, variance };
+  const y = normalizeWith(x, mean, variance, beta, gamma, settings); // x's gradient needs the way through the mean
+  return { y, mean: tf.tensor1d(x.dataSync()), variance };
 }
 
 /** The inference operation with checked settings: normalizes with given statistics; all tensors but x are `[channels]`. */
@@ -176,7 +190,6 @@ export function normalizeWith(
   settings: Settings,
 ): tf.Tensor {
   const { axis, epsilon: eps, activation, device } = settings;
-  const channels = x.shape[axis]!;
 
   const forward = () => {
     using workspace = new Workspace(device);
@@ -187,29 +200,15 @@ export function normalizeWith(
   };
 
   const gradient = (dy: tf.Tensor, saved: Tensors<'x' | 'mean' | 'variance' | 'beta' | 'gamma'>) => {
-    using workspace = new Workspace(device);
-    const result = batchNormBackward(workspace.copy(dy), workspace.copy(saved.x!), {
-      axis,
-      eps,
-      activation,
-      mean: workspace.copy(saved.mean!),
-      variance: workspace.copy(saved.variance!),
-      weight: workspace.copyOptional(saved.gamma) ?? workspace.full(1, [channels]),
-      bias: workspace.copyOptional(saved.beta) ?? workspace.full(0, [channels]),
-    });
-    workspace.own(result.weight);
-    workspace.own(result.bias);
-    const gammaGradient = bring(result.weight!);
-    const betaGradient = bring(result.bias!);
+    const given = (workspace: Workspace) => ({ mean: workspace.copy(saved.mean!), variance: workspace.copy(saved.variance!) });
+    const gradients = differentiate(dy, saved, settings, given);
     // With r = 1/√(variance + ε): ∂y/∂mean = −γ·r, and ∂y/∂variance = −γ·x̂·r²/2. The sums over dy and dy·x̂ are β's and γ's gradients.
     const r = tf.rsqrt(tf.add(saved.variance!, eps));
     const slope = saved.gamma ? tf.mul(saved.gamma, r) : r;
     return {
-      x: bring(workspace.own(result.input)),
-      mean: tf.neg(tf.mul(betaGradient, slope)),
-      variance: tf.mul(tf.mul(gammaGradient, -0.5), tf.mul(slope, r)),
-      beta: betaGradient,
-      gamma: gammaGradient,
+      ...gradients,
+      mean: tf.neg(tf.mul(gradients.beta, slope)),
+      variance: tf.mul(tf.mul(gradients.gamma, -0.5), tf.mul(slope, r)),
     };
   };
 

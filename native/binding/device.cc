@@ -52,7 +52,8 @@ Napi::Value NativeDevice::wrap(const Napi::CallbackInfo& info) {
   const uint64_t address = pointer.As<Napi::BigInt>().Uint64Value(&lossless);
   if (!lossless || address == 0) throw unexpected("an address", "pointer", pointer);
   const auto bytes = static_cast<size_t>(arguments.integer("byteLength"));
-  return NativeBuffer::wrap(info.Env(), reinterpret_cast<void*>(static_cast<uintptr_t>(address)), bytes);
+  void* const memory = reinterpret_cast<void*>(static_cast<uintptr_t>(address));  // NOLINT(performance-no-int-to-ptr)
+  return NativeBuffer::wrap(info.Env(), memory, bytes);
 }
 
 Napi::Value NativeDevice::createStream(const Napi::CallbackInfo& info) {

@@ -40,7 +40,7 @@ Napi::Value Promises::promise(Napi::Env env, const std::function<void(Completion
     settled->error = std::move(error);
     channel.NonBlockingCall(settled);
   });
-  pending.release();  // to settle(), which cannot have run yet: this is its thread
+  static_cast<void>(pending.release());  // to settle(), which cannot have run yet: this is its thread
   if (pending_++ == 0) channel_.Ref(env);
   return promise;
 }

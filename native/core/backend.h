@@ -30,7 +30,7 @@ struct TrainingForward {
   void* mask = nullptr;            // may be null; maskBytes(problem) bytes: the sign of the pre-activation, for backward
   void* runningMean = nullptr;     // both or neither; updated in place
   void* runningVariance = nullptr;
-  double momentum = 0;             // weight of the new value
+  double momentum = 0;  // weight of the new value
   bool unbiasedRunningVariance = true;
 };
 
@@ -51,17 +51,17 @@ struct Backward {
   bool constantStatistics = false;  // true: mean and variance were given, as in eval mode
   const void* gradOutput = nullptr;
   const void* input = nullptr;
-  const void* residual = nullptr;    // needed when it was added, the activation is not the identity and there is no mask
+  const void* residual = nullptr;  // needed when it was added, the activation is not the identity and there is no mask
   const void* mask = nullptr;
-  const void* mean = nullptr;        // [channels]
-  const void* meanLow = nullptr;     // [channels], may be null: 0
-  const void* variance = nullptr;    // [channels], biased
+  const void* mean = nullptr;      // [channels]
+  const void* meanLow = nullptr;   // [channels], may be null: 0
+  const void* variance = nullptr;  // [channels], biased
   const void* weight = nullptr;
-  const void* bias = nullptr;        // the activation gradient needs it
+  const void* bias = nullptr;  // the activation gradient needs it
   void* gradInput = nullptr;
-  void* gradWeight = nullptr;        // may be null
-  void* gradBias = nullptr;          // may be null
-  void* gradResidual = nullptr;      // may be null
+  void* gradWeight = nullptr;    // may be null
+  void* gradBias = nullptr;      // may be null
+  void* gradResidual = nullptr;  // may be null
 };
 
 struct MemoryUse {

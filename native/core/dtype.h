@@ -15,9 +15,7 @@ enum class DType : int32_t { Float32 = 0, Float64, Float16, BFloat16 };
 
 constexpr int32_t kDTypeCount = 4;
 
-constexpr size_t sizeOf(DType dtype) {
-  return dtype == DType::Float64 ? 8 : dtype == DType::Float32 ? 4 : 2;
-}
+constexpr size_t sizeOf(DType dtype) { return dtype == DType::Float64 ? 8 : dtype == DType::Float32 ? 4 : 2; }
 
 struct Float16 {
   uint16_t bits;

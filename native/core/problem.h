@@ -9,9 +9,9 @@
 namespace cuda_batchnorm {
 
 struct Problem {
-  int64_t outer = 0;     // product of the dimensions before the channel axis
-  int64_t channels = 0;  // C
-  int64_t inner = 0;     // product of the dimensions after the channel axis
+  int64_t outer = 0;                      // product of the dimensions before the channel axis
+  int64_t channels = 0;                   // C
+  int64_t inner = 0;                      // product of the dimensions after the channel axis
   DType dtype = DType::Float32;           // of input, output, residual and their gradients
   DType parameterDtype = DType::Float32;  // of weight, bias and all statistics: Float32, or Float64 with dtype Float64 or Float32
   Activation activation = Activation::Identity;

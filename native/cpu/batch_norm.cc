@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstring>
 
-#include "../core/welford.h"
 #include "kernels/kernels.h"
 #include "plan.h"
 
@@ -35,21 +34,43 @@ class Arena {
   size_t used_ = 0;
 };
 
-double readParameter(const void* values, DType dtype, int64_t i) {
-  return dtype == DType::Float64 ? static_cast<const double*>(values)[i] : static_cast<double>(static_cast<const float*>(values)[i]);
-}
+// Parameters and statistics go through double, some channels at a time: plain loops over short arrays, which compilers vectorize.
+constexpr int64_t kBlock = 64;
 
-double readParameter(const void* values, DType dtype, int64_t i, double whenAbsent) {
-  return values == nullptr ? whenAbsent : readParameter(values, dtype, i);
-}
+class ChannelBlock {
+ public:
+  ChannelBlock(DType dtype, int64_t first, int64_t count) : isDouble_(dtype == DType::Float64), first_(first), count_(count) {}
 
-void writeParameter(void* values, DType dtype, int64_t i, double value) {
-  if (values == nullptr) return;
-  if (dtype == DType::Float64) {
-    static_cast<double*>(values)[i] = value;
-  } else {
-    static_cast<float*>(values)[i] = static_cast<float>(value);
+  void read(const void* source, double whenAbsent, double* values) const {
+    if (source == nullptr) {
+      std::fill_n(values, count_, whenAbsent);
+    } else if (isDouble_) {
+      std::copy_n(static_cast<const double*>(source) + first_, count_, values);
+    } else {
+      const float* floats = static_cast<const float*>(source) + first_;
+      for (int64_t i = 0; i < count_; ++i) values[i] = static_cast<double>(floats[i]);
+    }
   }
+
+  void write(void* destination, const double* values) const {
+    if (destination == nullptr) return;
+    if (isDouble_) {
+      std::copy_n(values, count_, static_cast<double*>(destination) + first_);
+    } else {
+      float* floats = static_cast<float*>(destination) + first_;
+      for (int64_t i = 0; i < count_; ++i) floats[i] = static_cast<float>(values[i]);
+    }
+  }
+
+ private:
+  bool isDouble_;
+  int64_t first_, count_;
+};
+
+// Calls body(first, count) for blocks of the channels [first, end).
+template <class Body>
+void forEachBlock(int64_t first, int64_t end, Body body) {
+  for (; first < end; first += kBlock) body(first, std::min(kBlock, end - first));
 }
 
 double readElement(const void* values, DType dtype, int64_t i) {
@@ -80,8 +101,6 @@ class Geometry {
   int64_t tasks() const { return plan_.tiles * plan_.chunks; }
   // Neighbouring columns of the same rows come one after the other, as in memory.
   Task task(int64_t i) const { return {i % plan_.tiles, i / plan_.tiles}; }
-  // The same from the end: what was read last is still in cache.
-  Task taskFromEnd(int64_t i) const { return task(tasks() - 1 - i); }
 
   int64_t firstChannel(int64_t tile) const { return tile * plan_.channelsPerTile; }
   int64_t endChannel(int64_t tile) const { return std::min(firstChannel(tile) + plan_.channelsPerTile, problem_.channels); }
@@ -94,6 +113,11 @@ class Geometry {
     const int64_t first = firstChannel(task.tile);
     return {task.chunk * plan_.chunkLength * stride() + first * problem_.inner, stride(), chunkLength(task.chunk, problem_.outer),
             problem_.inner, endChannel(task.tile) - first};
+  }
+
+  // Values of one channel in a chunk.
+  int64_t valuesInChunk(int64_t chunk) const {
+    return plan_.columns ? chunkLength(chunk, problem_.outer) * problem_.inner : chunkLength(chunk, problem_.valuesPerChannel());
   }
 
  private:
@@ -109,60 +133,55 @@ class Geometry {
 // An array of the compute type, one entry per channel.
 class CoefficientArray {
  public:
-  CoefficientArray(Arena& arena, const Problem& p) : isDouble_(p.dtype == DType::Float64) {
-    values_ = isDouble_ ? static_cast<void*>(arena.take<double>(p.channels)) : static_cast<void*>(arena.take<float>(p.channels));
+  CoefficientArray(Arena& arena, const Problem& p) : dtype_(p.dtype == DType::Float64 ? DType::Float64 : DType::Float32) {
+    values_ = arena.take<char>(p.channels * static_cast<int64_t>(sizeOf(dtype_)));
   }
 
-  const void* from(int64_t channel) const {
-    return static_cast<const char*>(values_) + static_cast<size_t>(channel) * (isDouble_ ? sizeof(double) : sizeof(float));
-  }
-
-  void set(int64_t channel, double value) {
-    if (isDouble_) {
-      static_cast<double*>(values_)[channel] = value;
-    } else {
-      static_cast<float*>(values_)[channel] = static_cast<float>(value);
-    }
-  }
+  const void* from(int64_t channel) const { return values_ + static_cast<size_t>(channel) * sizeOf(dtype_); }
+  void set(int64_t first, int64_t count, const double* values) { ChannelBlock(dtype_, first, count).write(values_, values); }
 
  private:
-  void* values_;
-  bool isDouble_;
+  DType dtype_;
+  char* values_;
 };
 
-// A mean as the compute type sees it: x - high is exact or nearly so, and what is left of the mean goes into the shift.
+// A mean as a dtype sees it: x - high is exact or nearly so; low is what is left of the mean.
 struct SplitMean {
-  double high, low;
-  SplitMean(double mean, DType dtype)
-      : high(dtype == DType::Float64 ? mean : static_cast<double>(static_cast<float>(mean))), low(std::isfinite(high) ? mean - high : 0) {}
+  double high[kBlock], low[kBlock];
+
+  SplitMean(DType dtype, const double* mean, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      high[i] = dtype == DType::Float64 ? mean[i] : static_cast<double>(static_cast<float>(mean[i]));
+      low[i] = std::isfinite(high[i]) ? mean[i] - high[i] : 0;
+    }
+  }
 };
 
 class ForwardCoefficients {
  public:
-  ForwardCoefficients(Arena& arena, const Problem& p) : dtype_(p.dtype), mean_(arena, p), scale_(arena, p), shift_(arena, p) {}
+  ForwardCoefficients(Arena& arena, const Problem& p) : mean_(arena, p), scale_(arena, p), shift_(arena, p) {}
 
-  void set(int64_t channel, double mean, double scale, double bias) {
-    const SplitMean split(mean, dtype_);
-    mean_.set(channel, split.high);
-    scale_.set(channel, scale);
-    shift_.set(channel, bias - split.low * scale);
+  void set(int64_t first, int64_t count, const SplitMean& mean, const double* scale, const double* bias) {
+    double shift[kBlock];
+    for (int64_t i = 0; i < count; ++i) shift[i] = bias[i] - mean.low[i] * scale[i];
+    mean_.set(first, count, mean.high);
+    scale_.set(first, count, scale);
+    shift_.set(first, count, shift);
   }
 
   Affine from(int64_t channel) const { return {mean_.from(channel), scale_.from(channel), shift_.from(channel)}; }
 
  private:
-  DType dtype_;
   CoefficientArray mean_, scale_, shift_;
 };
 
-class BackwardCoefficients {
- public:
+struct BackwardCoefficients {
+  ForwardCoefficients forward;
+  CoefficientArray slope, offset;
+
   BackwardCoefficients(Arena& arena, const Problem& p) : forward(arena, p), slope(arena, p), offset(arena, p) {}
 
   BackwardAffine from(int64_t channel) const { return {forward.from(channel), slope.from(channel), offset.from(channel)}; }
-
-  ForwardCoefficients forward;
-  CoefficientArray slope, offset;
 };
 
 // ---- what every pass has ----
@@ -188,6 +207,18 @@ class Pass {
     }
   }
 
+  // Calls body(first channel, end) for blocks of channels: work per channel after all chunks are measured.
+  template <class Body>
+  void runByChannels(ThreadPool& threads, Body body) const {
+    threads.run((p_.channels + kBlock - 1) / kBlock,
+                [&](int64_t block) { body(block * kBlock, std::min((block + 1) * kBlock, p_.channels)); });
+  }
+
+  // weight / sqrt(variance + eps)
+  void scaleOf(const double* weight, const double* variance, int64_t count, double* scale) const {
+    for (int64_t i = 0; i < count; ++i) scale[i] = weight[i] / std::sqrt(variance[i] + p_.eps);
+  }
+
   const Problem& p_;
   const Plan plan_;
   const Geometry geometry_;
@@ -199,25 +230,23 @@ class Pass {
 
 // Everything in double: for channels whose sums in float overflowed or vanished, and for NaN and infinities, which come out as the
 // plain formulas make them (an infinite value gives an infinite mean and a NaN variance).
-Moments preciseMoments(const Problem& p, const void* input, int64_t channel) {
+void preciseMoments(const Problem& p, const void* input, int64_t channel, double& mean, double& m2) {
   const auto forEachValue = [&](auto body) {
     for (int64_t o = 0; o < p.outer; ++o) {
       const int64_t first = (o * p.channels + channel) * p.inner;
       for (int64_t i = first; i < first + p.inner; ++i) body(readElement(input, p.dtype, i));
     }
   };
-  const auto count = static_cast<double>(p.valuesPerChannel());
   double sum = 0;
   forEachValue([&](double x) { sum += x; });
-  const double mean = sum / count;
-  double squares = 0;
-  forEachValue([&](double x) { squares += (x - mean) * (x - mean); });
-  return {count, mean, squares};
+  mean = sum / static_cast<double>(p.valuesPerChannel());
+  m2 = 0;
+  forEachValue([&](double x) { m2 += (x - mean) * (x - mean); });
 }
 
-bool needsPreciseMoments(const Moments& moments, const Problem& p) {
-  if (!std::isfinite(moments.mean) || !std::isfinite(moments.m2)) return true;
-  return p.eps < 1e-20 && moments.m2 < 1e-30 * moments.count;
+bool needsPreciseMoments(double mean, double m2, const Problem& p) {
+  if (!std::isfinite(mean) || !std::isfinite(m2)) return true;
+  return p.eps < 1e-20 && m2 < 1e-30 * static_cast<double>(p.valuesPerChannel());
 }
 
 class TrainingPass : public Pass {
@@ -226,73 +255,109 @@ class TrainingPass : public Pass {
       : Pass(call.problem, planReduction(call.problem), workspace),
         call_(call),
         coefficients_(arena_, p_),
-        moments_(arena_.take<Moments>(plan_.chunks * p_.channels)),
+        mean_(arena_.take<double>(plan_.chunks * p_.channels)),
+        m2_(arena_.take<double>(plan_.chunks * p_.channels)),
         tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation} {}
 
   void run(ThreadPool& threads) {
     if (plan_.resident) {
       threads.run(plan_.tiles, [this](int64_t tile) {
         measure({tile, 0});
-        finish(tile);
+        finish(geometry_.firstChannel(tile), geometry_.endChannel(tile));
         forward({tile, 0}, tensors_, coefficients_);
       });
       return;
     }
     threads.run(geometry_.tasks(), [this](int64_t i) { measure(geometry_.task(i)); });
-    threads.run(plan_.tiles, [this](int64_t tile) { finish(tile); });
-    threads.run(geometry_.tasks(), [this](int64_t i) { forward(geometry_.taskFromEnd(i), tensors_, coefficients_); });
+    runByChannels(threads, [this](int64_t first, int64_t end) { finish(first, end); });
+    threads.run(
+        geometry_.tasks(), [this](int64_t i) { forward(geometry_.task(i), tensors_, coefficients_); }, Order::Backward);
   }
 
  private:
-  Moments* moments(int64_t chunk, int64_t channel) const { return moments_ + chunk * p_.channels + channel; }
+  int64_t index(int64_t chunk, int64_t channel) const { return chunk * p_.channels + channel; }
 
   void measure(const Task& task) {
+    const int64_t first = index(task.chunk, geometry_.firstChannel(task.tile));
     if (plan_.columns) {
-      kernels_.columnMoments(call_.input, geometry_.tile(task), moments(task.chunk, geometry_.firstChannel(task.tile)));
-    } else {
-      forEachChannel(task.tile, [&](int64_t c) { *moments(task.chunk, c) = kernels_.rowMoments(call_.input, geometry_.range(c, task.chunk)); });
+      kernels_.columnMoments(call_.input, geometry_.tile(task), mean_ + first, m2_ + first);
+      return;
     }
-  }
-
-  Moments channelMoments(int64_t channel) const {
-    Moments total = *moments(0, channel);
-    for (int64_t chunk = 1; chunk < plan_.chunks; ++chunk) total = merge(total, *moments(chunk, channel));
-    return needsPreciseMoments(total, p_) ? preciseMoments(p_, call_.input, channel) : total;
-  }
-
-  // Statistics, running statistics and coefficients of the tile's channels.
-  void finish(int64_t tile) {
-    const DType dtype = p_.parameterDtype;
-    const auto count = static_cast<double>(p_.valuesPerChannel());
-    forEachChannel(tile, [&](int64_t c) {
-      const Moments batch = channelMoments(c);
-      const double variance = std::max(batch.m2, 0.) / count;
-      const SplitMean saved(batch.mean, dtype);
-      writeParameter(call_.statistics, dtype, c, saved.high);
-      writeParameter(call_.statistics, dtype, p_.channels + c, saved.low);
-      writeParameter(call_.statistics, dtype, 2 * p_.channels + c, variance);
-      const double scale = readParameter(call_.weight, dtype, c, 1) / std::sqrt(variance + p_.eps);
-      coefficients_.set(c, batch.mean, scale, readParameter(call_.bias, dtype, c, 0));
-      updateRunning(c, batch.mean, variance);
+    forEachChannel(task.tile, [&](int64_t c) {
+      const Moments moments = kernels_.rowMoments(call_.input, geometry_.range(c, task.chunk));
+      mean_[index(task.chunk, c)] = moments.mean;
+      m2_[index(task.chunk, c)] = moments.m2;
     });
   }
 
-  void updateRunning(int64_t channel, double mean, double variance) {
-    if (call_.runningMean == nullptr) return;
-    const auto count = static_cast<double>(p_.valuesPerChannel());
+  // Merges the chunks of each channel into the first. A chunk holds as many values of every channel, so the merge's divisions are the
+  // same for all.
+  void mergeChunks(int64_t first, int64_t end) const {
+    auto before = static_cast<double>(geometry_.valuesInChunk(0));
+    for (int64_t chunk = 1; chunk < plan_.chunks; ++chunk) {
+      const auto count = static_cast<double>(geometry_.valuesInChunk(chunk));
+      const double weight = count / (before + count);
+      const double spread = before * weight;
+      const double* mean = mean_ + index(chunk, 0);
+      const double* m2 = m2_ + index(chunk, 0);
+      for (int64_t c = first; c < end; ++c) {
+        const double delta = mean[c] - mean_[c];
+        mean_[c] += delta * weight;
+        m2_[c] += m2[c] + delta * delta * spread;
+      }
+      before += count;
+    }
+  }
+
+  // Statistics, running statistics and coefficients of some channels.
+  void finish(int64_t begin, int64_t end) {
+    mergeChunks(begin, end);
+    forEachBlock(begin, end, [&](int64_t first, int64_t count) {
+      for (int64_t c = first; c < first + count; ++c) {
+        if (needsPreciseMoments(mean_[c], m2_[c], p_)) preciseMoments(p_, call_.input, c, mean_[c], m2_[c]);
+      }
+      const double share = 1 / static_cast<double>(p_.valuesPerChannel());
+      double variance[kBlock], weight[kBlock], bias[kBlock], scale[kBlock];
+      for (int64_t i = 0; i < count; ++i) variance[i] = std::max(m2_[first + i], 0.) * share;
+
+      const ChannelBlock block(p_.parameterDtype, first, count);
+      block.read(call_.weight, 1, weight);
+      block.read(call_.bias, 0, bias);
+      scaleOf(weight, variance, count, scale);
+      coefficients_.set(first, count, SplitMean(p_.dtype, mean_ + first, count), scale, bias);
+      saveStatistics(first, count, variance);
+      updateRunning(first, count, variance);
+    });
+  }
+
+  void saveStatistics(int64_t first, int64_t count, const double* variance) const {
+    const SplitMean mean(p_.parameterDtype, mean_ + first, count);
+    const double* const rows[kStatisticsRows] = {mean.high, mean.low, variance};
+    for (int64_t row = 0; row < kStatisticsRows; ++row) {
+      ChannelBlock(p_.parameterDtype, row * p_.channels + first, count).write(call_.statistics, rows[row]);
+    }
+  }
+
+  void updateRunning(int64_t first, int64_t count, const double* variance) const {
+    const auto values = static_cast<double>(p_.valuesPerChannel());
     // One value per channel has no unbiased variance; its biased one, 0, stands in.
-    const double correction = call_.unbiasedRunningVariance && count > 1 ? count / (count - 1) : 1;
-    const auto update = [&](void* values, double batch) {
-      const double old = readParameter(values, p_.parameterDtype, channel);
-      writeParameter(values, p_.parameterDtype, channel, (1 - call_.momentum) * old + call_.momentum * batch);
+    const double correction = call_.unbiasedRunningVariance && values > 1 ? values / (values - 1) : 1;
+    const ChannelBlock block(p_.parameterDtype, first, count);
+    const auto update = [&](void* running, const double* batch, double factor) {
+      if (running == nullptr) return;
+      double updated[kBlock];
+      block.read(running, 0, updated);
+      for (int64_t i = 0; i < count; ++i) updated[i] = (1 - call_.momentum) * updated[i] + call_.momentum * (factor * batch[i]);
+      block.write(running, updated);
     };
-    update(call_.runningMean, mean);
-    update(call_.runningVariance, variance * correction);
+    update(call_.runningMean, mean_ + first, 1);
+    update(call_.runningVariance, variance, correction);
   }
 
   const TrainingForward& call_;
   ForwardCoefficients coefficients_;
-  Moments* moments_;  // [chunks, channels]
+  double* mean_;  // [chunks, channels]
+  double* m2_;
   ForwardTensors tensors_;
 };
 
@@ -307,16 +372,36 @@ class InferencePass : public Pass {
         tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation} {}
 
   void run(ThreadPool& threads) {
-    const DType dtype = p_.parameterDtype;
-    for (int64_t c = 0; c < p_.channels; ++c) {
-      const double deviation = std::sqrt(readParameter(call_.variance, dtype, c) + p_.eps);
-      const double scale = readParameter(call_.weight, dtype, c, 1) / deviation;
-      coefficients_.set(c, readParameter(call_.mean, dtype, c), scale, readParameter(call_.bias, dtype, c, 0));
+    forEachBlock(0, p_.channels, [&](int64_t first, int64_t count) {
+      double mean[kBlock], variance[kBlock], weight[kBlock], bias[kBlock], scale[kBlock];
+      const ChannelBlock block(p_.parameterDtype, first, count);
+      block.read(call_.mean, 0, mean);
+      block.read(call_.variance, 1, variance);
+      block.read(call_.weight, 1, weight);
+      block.read(call_.bias, 0, bias);
+      scaleOf(weight, variance, count, scale);
+      coefficients_.set(first, count, SplitMean(p_.dtype, mean, count), scale, bias);
+    });
+    if (plan_.columns) {
+      threads.run(geometry_.tasks(), [this](int64_t i) { forward(geometry_.task(i), tensors_, coefficients_); });
+    } else {
+      threads.run(plan_.chunks, [this](int64_t chunk) { forwardRuns(chunk * plan_.chunkLength); });
     }
-    threads.run(geometry_.tasks(), [this](int64_t i) { forward(geometry_.task(i), tensors_, coefficients_); });
   }
 
  private:
+  // One chunk of the tensor in memory order, run by run.
+  void forwardRuns(int64_t begin) const {
+    const int64_t end = std::min(begin + plan_.chunkLength, p_.size());
+    for (int64_t i = begin; i < end;) {
+      const int64_t run = i / p_.inner;
+      const int64_t count = std::min((run + 1) * p_.inner, end) - i;
+      const RowRange range = {i, 0, p_.inner, 0, count};
+      kernels_.rowForward(tensors_, range, coefficients_.from(run % p_.channels));
+      i += count;
+    }
+  }
+
   const InferenceForward& call_;
   ForwardCoefficients coefficients_;
   ForwardTensors tensors_;
@@ -330,6 +415,9 @@ class BackwardPass : public Pass {
       : Pass(call.problem, planReduction(call.problem), workspace),
         call_(call),
         coefficients_(arena_, p_),
+        scale_(arena_.take<double>(p_.channels)),
+        inverse_(arena_.take<double>(p_.channels)),
+        low_(arena_.take<double>(p_.channels)),
         sums_(arena_.take<GradientSums>(plan_.chunks * p_.channels)),
         tensors_{call.gradOutput, call.input,        call.residual, static_cast<const uint8_t*>(call.mask),
                  call.gradInput,  call.gradResidual, p_.activation, call.constantStatistics} {}
@@ -337,17 +425,24 @@ class BackwardPass : public Pass {
   void run(ThreadPool& threads) {
     if (plan_.resident) {
       threads.run(plan_.tiles, [this](int64_t tile) {
-        prepare(tile);
-        if (needsSums()) sum({tile, 0});
-        finish(tile);
+        const int64_t first = geometry_.firstChannel(tile);
+        const int64_t end = geometry_.endChannel(tile);
+        prepare(first, end);
+        if (needsSums()) {
+          sum({tile, 0});
+          finish(first, end);
+        }
         gradient({tile, 0});
       });
       return;
     }
-    threads.run(plan_.tiles, [this](int64_t tile) { prepare(tile); });
-    if (needsSums()) threads.run(geometry_.tasks(), [this](int64_t i) { sum(geometry_.task(i)); });
-    threads.run(plan_.tiles, [this](int64_t tile) { finish(tile); });
-    threads.run(geometry_.tasks(), [this](int64_t i) { gradient(geometry_.taskFromEnd(i)); });
+    runByChannels(threads, [this](int64_t first, int64_t end) { prepare(first, end); });
+    if (needsSums()) {
+      threads.run(geometry_.tasks(), [this](int64_t i) { sum(geometry_.task(i)); });
+      runByChannels(threads, [this](int64_t first, int64_t end) { finish(first, end); });
+    }
+    threads.run(
+        geometry_.tasks(), [this](int64_t i) { gradient(geometry_.task(i)); }, Order::Backward);
   }
 
  private:
@@ -355,17 +450,23 @@ class BackwardPass : public Pass {
 
   GradientSums* sums(int64_t chunk, int64_t channel) const { return sums_ + chunk * p_.channels + channel; }
 
-  double mean(int64_t channel) const {
-    return readParameter(call_.mean, p_.parameterDtype, channel) + readParameter(call_.meanLow, p_.parameterDtype, channel, 0);
-  }
-  double inverseDeviation(int64_t channel) const {
-    return 1 / std::sqrt(readParameter(call_.variance, p_.parameterDtype, channel) + p_.eps);
-  }
-  double weight(int64_t channel) const { return readParameter(call_.weight, p_.parameterDtype, channel, 1); }
-
-  void prepare(int64_t tile) {
-    forEachChannel(tile, [&](int64_t c) {
-      coefficients_.forward.set(c, mean(c), weight(c) * inverseDeviation(c), readParameter(call_.bias, p_.parameterDtype, c, 0));
+  void prepare(int64_t begin, int64_t end) {
+    forEachBlock(begin, end, [&](int64_t first, int64_t count) {
+      double mean[kBlock], meanLow[kBlock], variance[kBlock], weight[kBlock], bias[kBlock];
+      const ChannelBlock block(p_.parameterDtype, first, count);
+      block.read(call_.mean, 0, mean);
+      block.read(call_.meanLow, 0, meanLow);
+      block.read(call_.variance, 1, variance);
+      block.read(call_.weight, 1, weight);
+      block.read(call_.bias, 0, bias);
+      for (int64_t i = 0; i < count; ++i) {
+        mean[i] += meanLow[i];
+        inverse_[first + i] = 1 / std::sqrt(variance[i] + p_.eps);
+        scale_[first + i] = weight[i] * inverse_[first + i];
+      }
+      const SplitMean split(p_.dtype, mean, count);
+      std::copy_n(split.low, count, low_ + first);
+      coefficients_.forward.set(first, count, split, scale_ + first, bias);
     });
   }
 
@@ -381,25 +482,29 @@ class BackwardPass : public Pass {
   }
 
   // Parameter gradients, and the coefficients of the input's.
-  void finish(int64_t tile) {
-    if (!needsSums()) return;
-    const double share = 1 / static_cast<double>(p_.valuesPerChannel());
-    forEachChannel(tile, [&](int64_t c) {
-      GradientSums total;
-      for (int64_t chunk = 0; chunk < plan_.chunks; ++chunk) {
-        total.sum += sums(chunk, c)->sum;
-        total.dot += sums(chunk, c)->dot;
+  void finish(int64_t begin, int64_t end) {
+    for (int64_t chunk = 1; chunk < plan_.chunks; ++chunk) {
+      for (int64_t c = begin; c < end; ++c) {
+        sums(0, c)->sum += sums(chunk, c)->sum;
+        sums(0, c)->dot += sums(chunk, c)->dot;
       }
-      // The kernels subtract the high part of the mean only; the low part's share is a multiple of the plain sum.
-      const double inverse = inverseDeviation(c);
-      const double low = SplitMean(mean(c), p_.dtype).low;
-      const double dot = (total.dot - low * total.sum) * inverse;
-      writeParameter(call_.gradBias, p_.parameterDtype, c, total.sum);
-      writeParameter(call_.gradWeight, p_.parameterDtype, c, dot);
-      const double scale = weight(c) * inverse;
-      const double slope = -scale * inverse * dot * share;
-      coefficients_.slope.set(c, slope);
-      coefficients_.offset.set(c, -scale * total.sum * share - slope * low);
+    }
+    forEachBlock(begin, end, [&](int64_t first, int64_t count) {
+      const double share = 1 / static_cast<double>(p_.valuesPerChannel());
+      double gradWeight[kBlock], gradBias[kBlock], slope[kBlock], offset[kBlock];
+      for (int64_t i = 0; i < count; ++i) {
+        const int64_t c = first + i;
+        gradBias[i] = sums(0, c)->sum;
+        // The kernels subtract the high part of the mean only; the low part's share is a multiple of the plain sum.
+        gradWeight[i] = (sums(0, c)->dot - low_[c] * gradBias[i]) * inverse_[c];
+        slope[i] = -scale_[c] * inverse_[c] * gradWeight[i] * share;
+        offset[i] = -scale_[c] * gradBias[i] * share - slope[i] * low_[c];
+      }
+      const ChannelBlock block(p_.parameterDtype, first, count);
+      block.write(call_.gradWeight, gradWeight);
+      block.write(call_.gradBias, gradBias);
+      coefficients_.slope.set(first, count, slope);
+      coefficients_.offset.set(first, count, offset);
     });
   }
 
@@ -413,6 +518,9 @@ class BackwardPass : public Pass {
 
   const Backward& call_;
   BackwardCoefficients coefficients_;
+  double* scale_;       // [channels]: weight / sqrt(variance + eps)
+  double* inverse_;     // [channels]: 1 / sqrt(variance + eps)
+  double* low_;         // [channels]: what the rounded mean leaves
   GradientSums* sums_;  // [chunks, channels]
   BackwardTensors tensors_;
 };
@@ -449,10 +557,9 @@ void run(ThreadPool& threads, const Backward& call, void* workspace) {
     BackwardPass(call, workspace).run(threads);
     return;
   }
-  for (int64_t c = 0; c < call.problem.channels; ++c) {
-    writeParameter(call.gradWeight, call.problem.parameterDtype, c, 0);
-    writeParameter(call.gradBias, call.problem.parameterDtype, c, 0);
-  }
+  const size_t bytes = static_cast<size_t>(call.problem.channels) * sizeOf(call.problem.parameterDtype);
+  if (call.gradWeight != nullptr) std::memset(call.gradWeight, 0, bytes);
+  if (call.gradBias != nullptr) std::memset(call.gradBias, 0, bytes);
 }
 
 void convert(ThreadPool& threads, void* destination, DType to, const void* source, DType from, int64_t count) {

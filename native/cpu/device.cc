@@ -1,7 +1,7 @@
 #include "device.h"
 
 #include "batch_norm.h"
-#include "poison.h"
+#include "sanitizer.h"
 #include "system.h"
 
 namespace cuda_batchnorm::cpu {

@@ -1,6 +1,7 @@
 #include "plan.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/kernels.h"
 
@@ -13,21 +14,21 @@ constexpr int64_t kResidentBytes = 512 << 10;  // a tile of one tensor that shou
 constexpr int64_t kChunkBytes = 256 << 10;     // work of one task when tiles are cut into chunks
 constexpr int64_t kEnoughTasks = 8;            // to keep some threads busy
 constexpr int64_t kSmallProblem = 64 << 10;    // bytes below which one task is as good as many
-constexpr int64_t kLongRun = 512;              // inner dimension from which a run alone fills vectors and prefetchers
-constexpr int64_t kShortRun = 16;
-constexpr int64_t kFewRows = 8;       // too few rows to make columns of a middling inner dimension worthwhile
-constexpr int64_t kColumnStep = 16;   // tile borders on cache lines of float32
-constexpr int64_t kNarrowTile = 64;   // columns below which rows are read in pieces too short
+constexpr int64_t kLongRun = 257;              // inner dimension from which a run alone fills vectors and prefetchers
+constexpr int64_t kShortRun = 16;              // below it columns always win
+constexpr int64_t kFewRows = 8;                // too few rows to make columns of a middling inner dimension worthwhile
+constexpr int64_t kLineValues = 16;            // float32 values in a cache line
+constexpr int64_t kNarrowTile = 256;           // columns below which rows are read in pieces too short
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 bool usesColumns(const Problem& p) { return p.inner < kShortRun || (p.inner < kLongRun && p.outer >= kFewRows); }
 
-// Channels a column tile may have at most, in steps that keep its borders aligned.
+// Channels a column tile may have at most, in steps that keep its borders on cache lines.
 int64_t columnChannels(const Problem& p, int64_t limit) {
   const int64_t most = std::max<int64_t>(1, std::min(limit, kMaxTileColumns / p.inner));
-  if (p.inner == 1 && most > kColumnStep) return most / kColumnStep * kColumnStep;
-  return most;
+  const int64_t step = kLineValues / std::gcd(kLineValues, p.inner);
+  return most > step ? most / step * step : most;
 }
 
 void cutChannels(Plan& plan, const Problem& p, int64_t channelsPerTile) {
@@ -37,11 +38,10 @@ void cutChannels(Plan& plan, const Problem& p, int64_t channelsPerTile) {
 
 // Cuts tiles along the values of a channel so that a chunk is about kChunkBytes.
 void cutChunks(Plan& plan, const Problem& p) {
-  const auto elementBytes = static_cast<int64_t>(sizeOf(p.dtype));
   const int64_t length = plan.columns ? p.outer : p.valuesPerChannel();
-  const int64_t width = plan.columns ? plan.channelsPerTile * p.inner : plan.channelsPerTile;
-  const int64_t step = plan.columns ? 64 : 4096;
-  plan.chunkLength = std::min(length, std::max<int64_t>(1, kChunkBytes / (width * elementBytes) / step) * step);
+  const int64_t width = plan.columns ? plan.channelsPerTile * p.inner : 1;
+  const int64_t wanted = std::max<int64_t>(1, length * width * static_cast<int64_t>(sizeOf(p.dtype)) / kChunkBytes);
+  plan.chunkLength = ceilDiv(length, wanted);
   plan.chunks = ceilDiv(length, plan.chunkLength);
 }
 
@@ -74,9 +74,13 @@ Plan planReduction(const Problem& p) {
 Plan planElementwise(const Problem& p) {
   Plan plan;
   plan.columns = usesColumns(p);
-  const int64_t channelBytes = p.valuesPerChannel() * static_cast<int64_t>(sizeOf(p.dtype));
-  cutChannels(plan, p, plan.columns ? columnChannels(p, p.channels) : std::max<int64_t>(1, kChunkBytes / channelBytes));
-  cutChunks(plan, p);
+  if (plan.columns) {
+    cutChannels(plan, p, columnChannels(p, p.channels));
+    cutChunks(plan, p);
+  } else {
+    plan.chunkLength = kChunkBytes / static_cast<int64_t>(sizeOf(p.dtype));
+    plan.chunks = ceilDiv(p.size(), plan.chunkLength);
+  }
   return plan;
 }
 

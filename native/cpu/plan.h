@@ -12,14 +12,14 @@ struct Plan {
   bool resident = false;  // a tile fits the cache: one task reads it from memory once and does everything
   int64_t channelsPerTile = 1;
   int64_t tiles = 1;
-  int64_t chunkLength = 1;  // rows: values of a channel; columns: rows of the matrix
+  int64_t chunkLength = 1;  // rows: values of a channel; columns: rows of the [outer, channels * inner] matrix
   int64_t chunks = 1;       // per tile; 1 when resident
 };
 
 // For operations that need sums over a channel before they can write.
 Plan planReduction(const Problem& problem);
 
-// For operations that write each value from its own inputs.
+// For operations that write each value from its own inputs: rows are cut into chunks of the tensor's values, in memory order.
 Plan planElementwise(const Problem& problem);
 
 }  // namespace cuda_batchnorm::cpu

@@ -7,6 +7,7 @@
 
 #include "batch_norm.h"
 #include "device.h"
+#include "sanitizer.h"
 
 namespace cuda_batchnorm::cpu {
 namespace {
@@ -20,7 +21,7 @@ void copyOnThreads(ThreadPool& threads, void* destination, const void* source, s
   const auto pieces = static_cast<int64_t>((bytes + kPiece - 1) / kPiece);
   threads.run(pieces, [=](int64_t piece) {
     const size_t begin = static_cast<size_t>(piece) * kPiece;
-    std::memcpy(static_cast<char*>(destination) + begin, static_cast<const char*>(source) + begin, std::min(kPiece, bytes - begin));
+    copyBytes(static_cast<char*>(destination) + begin, static_cast<const char*>(source) + begin, std::min(kPiece, bytes - begin));
   });
 }
 
@@ -36,8 +37,8 @@ void fillOnThreads(ThreadPool& threads, void* destination, int64_t count, const 
 }
 
 std::shared_ptr<void> snapshot(const void* host, size_t bytes) {
-  const std::shared_ptr<void> copy(::operator new(bytes), [](void* memory) { ::operator delete(memory); });
-  std::memcpy(copy.get(), host, bytes);
+  std::shared_ptr<void> copy(::operator new(bytes), [](void* memory) { ::operator delete(memory); });
+  copyBytes(copy.get(), host, bytes);
   return copy;
 }
 
@@ -47,7 +48,7 @@ void Stream::upload(void* destination, DType to, const void* host, DType from, i
   if (count == 0) return;
   const size_t bytes = static_cast<size_t>(count) * sizeOf(from);
   if (owner == nullptr && to == from && device_.queue().idle()) {
-    std::memcpy(destination, host, bytes);
+    copyBytes(destination, host, bytes);
     return;
   }
   if (owner == nullptr) {
@@ -64,7 +65,7 @@ void Stream::download(void* host, DType to, const void* source, DType from, int6
   if (count == 0) return;
   const size_t bytes = static_cast<size_t>(count) * sizeOf(from);
   if (to == from && bytes <= kSmallCopy && device_.queue().idle()) {
-    std::memcpy(host, source, bytes);
+    copyBytes(host, source, bytes);
     return;
   }
   device_.queue().submit([=, &threads = device_.threads()] { convert(threads, host, to, source, from, count); });

@@ -14,7 +14,7 @@
 #endif
 
 #include "../core/error.h"
-#include "poison.h"
+#include "sanitizer.h"
 
 namespace cuda_batchnorm::cpu {
 namespace {

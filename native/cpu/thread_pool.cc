@@ -7,7 +7,7 @@
 
 namespace cuda_batchnorm::cpu {
 
-ThreadPool::ThreadPool(int threads) : threads_(std::max(1, threads)) {}
+ThreadPool::ThreadPool(int threads) : threads_(std::max(1, threads)), ranges_(static_cast<size_t>(threads_)) {}
 
 ThreadPool::~ThreadPool() {
   {
@@ -18,27 +18,27 @@ ThreadPool::~ThreadPool() {
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run(int64_t count, const Task& task) {
+void ThreadPool::run(int64_t count, const Task& task, Order order) {
   if (count > 1 && threads_ > 1) startWorkers();
   if (count <= 1 || workers_.empty()) {
-    for (int64_t index = 0; index < count; ++index) task(index);
+    for (int64_t i = 0; i < count; ++i) task(order == Order::Forward ? i : count - 1 - i);
     return;
   }
-  openJob(count, task);
-  takeTasks(task, count);
+  openJob(count, task, order);
+  takeTasks(0, task);
   closeJob();
 }
 
 void ThreadPool::startWorkers() {
   if (!workers_.empty()) return;
   try {
-    for (int worker = 1; worker < threads_; ++worker) workers_.emplace_back(&ThreadPool::work, this);
+    for (int worker = 1; worker < threads_; ++worker) workers_.emplace_back(&ThreadPool::work, this, worker);
   } catch (const std::system_error&) {
     // The system grants no more threads. Fewer give the same results, later.
   }
 }
 
-void ThreadPool::work() {
+void ThreadPool::work(int self) {
   uint64_t seen = 0;
   for (;;) {
     const auto hasNews = [&] { return job_.load(std::memory_order_acquire) != seen; };
@@ -53,10 +53,9 @@ void ThreadPool::work() {
     if (task_ == nullptr) continue;  // too late: the others have done it all
     inside_.fetch_add(1, std::memory_order_relaxed);
     const Task& task = *task_;
-    const int64_t count = count_;
     lock.unlock();
 
-    takeTasks(task, count);
+    takeTasks(self, task);
 
     if (inside_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
       lock.lock();
@@ -65,21 +64,29 @@ void ThreadPool::work() {
   }
 }
 
-void ThreadPool::takeTasks(const Task& task, int64_t count) {
-  for (;;) {
-    const int64_t index = next_.fetch_add(1, std::memory_order_relaxed);
-    if (index >= count) return;
-    task(index);
+void ThreadPool::takeTasks(int self, const Task& task) {
+  for (int k = 0; k < threads_; ++k) {
+    Range& range = ranges_[static_cast<size_t>((self + k) % threads_)];
+    for (;;) {
+      const int64_t taken = range.taken.fetch_add(1, std::memory_order_relaxed);
+      if (taken >= range.end - range.begin) break;
+      task(order_ == Order::Forward ? range.begin + taken : range.end - 1 - taken);
+    }
   }
 }
 
-void ThreadPool::openJob(int64_t count, const Task& task) {
+void ThreadPool::openJob(int64_t count, const Task& task, Order order) {
   int sleepers = 0;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     task_ = &task;
-    count_ = count;
-    next_.store(0, std::memory_order_relaxed);
+    order_ = order;
+    for (int t = 0; t < threads_; ++t) {
+      Range& range = ranges_[static_cast<size_t>(t)];
+      range.begin = count * t / threads_;
+      range.end = count * (t + 1) / threads_;
+      range.taken.store(0, std::memory_order_relaxed);
+    }
     job_.fetch_add(1, std::memory_order_release);
     sleepers = sleeping_;
   }

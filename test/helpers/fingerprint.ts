@@ -1,14 +1,14 @@
 /**
- * A program of its own: computes a fixed list of problems and prints what the machine used, a digest of all result bits, and the first
- * result outside its tolerance. Run again under other settings, the digests tell whether the bits depend on them.
+ * A program of its own: computes a fixed list of problems and prints what the machine used, a digest of all result bits and, with
+ * FINGERPRINT_JUDGED set, the results outside their tolerance. Run again under other settings, the digests tell whether the bits
+ * depend on them.
  */
 
 import { createHash } from 'node:crypto';
 import { Device, type DType } from '../../lib/index';
-import type { Activation } from '../oracle';
-import { batchStatistics, viewOf } from '../oracle';
+import { type Activation, batchStatistics, viewOf } from '../oracle';
 import { DTYPES, roundAll } from './dtype';
-import { channelsOf, type ParameterDType, runStep } from './layer';
+import { channelsOf, type ParameterDType, runStep, type Step } from './layer';
 import { normals } from './random';
 import { backwardBound, firstOutside, forwardBound, type Pass } from './tolerance';
 
@@ -28,8 +28,8 @@ const SHAPES: readonly (readonly [shape: readonly number[], axis: number])[] = [
   [[5, 9, 31, 33], -1],
   [[4, 28, 28, 32], -1],
   [[3000, 17], -1],
-  [[3, 200000], 0],
-  [[200000, 3], -1],
+  [[2, 140000], 0],
+  [[90000, 3], -1],
   [[2, 6000], 1],
 ];
 
@@ -49,9 +49,27 @@ function setupFor(shape: readonly number[], axis: number, dtype: DType, index: n
     bias: roundAll(normals(channels, index + 2), parameterDtype),
     residual: index % 2 === 0 ? roundAll(normals(count, index + 3), dtype) : null,
     runningMean: roundAll(normals(channels, index + 4), parameterDtype),
-    runningVar: roundAll(normals(channels, index + 5), parameterDtype).map((v) => v * v),
+    runningVar: roundAll(
+      normals(channels, index + 5).map((v) => v * v),
+      parameterDtype,
+    ),
     dy: roundAll(normals(count, index + 6), dtype),
   };
+}
+
+function judge(setup: ReturnType<typeof setupFor>, training: boolean, { output, gradients }: Step): string[] {
+  const { x, shape, axis, dtype, parameterDtype } = setup;
+  const view = viewOf(shape, axis);
+  const given = { mean: setup.runningMean, variance: setup.runningVar };
+  const pass: Pass = { x, view, statistics: training ? batchStatistics(x, view) : given, layer: setup, dtype, parameterDtype };
+  const bounds = backwardBound(setup.dy, pass, !training);
+  const verdicts = {
+    output: firstOutside(output, forwardBound(pass), dtype),
+    'gradient of input': firstOutside(gradients!.input, bounds.input, dtype),
+    'gradient of weight': firstOutside(gradients!.weight!, bounds.weight, parameterDtype),
+    'gradient of bias': firstOutside(gradients!.bias!, bounds.bias, parameterDtype),
+  };
+  return Object.entries(verdicts).flatMap(([what, words]) => (words ? [`${what}: ${words}`] : []));
 }
 
 export async function fingerprint(): Promise<Fingerprint> {
@@ -59,9 +77,9 @@ export async function fingerprint(): Promise<Fingerprint> {
   const outside: string[] = [];
   for (const [index, [shape, axis]] of SHAPES.entries()) {
     for (const dtype of DTYPES) {
+      const setup = setupFor(shape, axis, dtype, index);
       for (const training of [true, false]) {
         const name = `[${shape}] axis ${axis} ${dtype} ${training ? 'training' : 'eval'}`;
-        const setup = setupFor(shape, axis, dtype, index);
         const step = await runStep({ ...setup, training });
         const gradients = step.gradients!;
         const hash = createHash('sha256');
@@ -69,19 +87,7 @@ export async function fingerprint(): Promise<Fingerprint> {
         for (const values of results) if (values) hash.update(new Uint8Array(values.buffer));
         digests[name] = hash.digest('hex').slice(0, 16);
 
-        const view = viewOf(shape, axis);
-        const statistics = training
-          ? batchStatistics(setup.x, view)
-          : { mean: setup.runningMean, variance: roundAll(setup.runningVar, setup.parameterDtype) };
-        const pass: Pass = { x: setup.x, view, statistics, layer: setup, dtype, parameterDtype: setup.parameterDtype };
-        const bounds = backwardBound(setup.dy, pass, !training);
-        const judged = {
-          output: firstOutside(step.output, forwardBound(pass), dtype),
-          'gradient of input': firstOutside(gradients.input, bounds.input, dtype),
-          'gradient of weight': firstOutside(gradients.weight!, bounds.weight, setup.parameterDtype),
-          'gradient of bias': firstOutside(gradients.bias!, bounds.bias, setup.parameterDtype),
-        };
-        for (const [what, words] of Object.entries(judged)) if (words) outside.push(`${name}: ${what}: ${words}`);
+        if (process.env.FINGERPRINT_JUDGED) outside.push(...judge(setup, training, step).map((words) => `${name}: ${words}`));
       }
     }
   }

@@ -10,20 +10,33 @@
  * - a sum over a channel adds roundings of the sum of its terms' magnitudes;
  * - storing adds one rounding in the stored type. That one is not a tolerance: rounding is monotone, so the stored value
  *   must lie between round(expected − tolerance) and round(expected + tolerance).
- * The counts of roundings below are a small multiple of what the operations need (about four), because library exponentials
- * and the order of summation differ between instruction sets. But for float64 they do not grow with the input's mean: this is the point.
+ * The counts of roundings below are those of sums in blocks: of some hundred values added one after the other each adds a
+ * rounding, and where few distinct values make them lean one way, half of them remain. The root halves what the variance
+ * has; the operations themselves need about four. What accuracy ordinary data has is in accuracy.test.ts, to a tighter
+ * bound. But for float64 the counts do not grow with the input's mean: this is the point.
  */
 
 import type { DType } from '../../lib/index';
-import { backward, derivative, forEachOfChannel, forward, type Layer, normalize, type Statistics, type Values, type View } from '../oracle';
+import {
+  backward,
+  derivative,
+  forEachOfChannel,
+  forward,
+  type Layer,
+  normalize,
+  type Statistics,
+  updateRunning,
+  type Values,
+  type View,
+} from '../oracle';
 import { lastPlace, round, smallestSubnormal, unitRoundoff } from './dtype';
 
 /** Roundings of the size of the value itself. */
-const OWN = 12;
+const OWN = 36;
 /** Roundings of the size of the channel's deviation, from the mean. */
 const MEAN = 12;
 /** Roundings of the size of the sum of magnitudes, from summing a channel. */
-const SUM = 12;
+const SUM = 64;
 /** Roundings of the size of 1, from an exponential or an error function inside an activation. */
 const TRANSCENDENTAL = 6;
 
@@ -46,10 +59,15 @@ export function arithmeticUnit(dtype: DType, parameterDtype: DType): number {
   return unitRoundoff(dtype === 'float64' && parameterDtype === 'float64' ? 'float64' : 'float32');
 }
 
-/** Roundings of the size of the mean: none where it is a pair. */
-const meanRoundings = (unit: number): number => (unit === unitRoundoff('float64') ? 6 : 0);
+/** Roundings of the size of the mean, one for each merge of a part of the batch: none where the mean is a pair. */
+const meanRoundings = (unit: number): number => (unit === unitRoundoff('float64') ? 16 : 0);
 
 const isTranscendental = (layer: Layer): boolean => !['identity', 'relu', 'leakyRelu', undefined].includes(layer.activation);
+
+/** What the rounding of the mean means for x̂, in u: an error of its own, and through the variance a relative one. */
+function meanError(mean: number, variance: number, root: number, u: number): number {
+  return variance > 0 ? (meanRoundings(u) * Math.abs(mean)) / root : 0; // a constant channel has an exact mean
+}
 
 /** Absolute errors of x̂ and of the pre-activation, element by element. */
 function normalizeTolerance({ x, view, statistics, layer, dtype, parameterDtype }: Pass): { xhat: Float64Array; pre: Float64Array } {
@@ -61,12 +79,11 @@ function normalizeTolerance({ x, view, statistics, layer, dtype, parameterDtype 
     const variance = statistics.variance[c]!;
     const root = Math.sqrt(variance + (layer.eps ?? 1e-5));
     const deviation = variance > 0 ? Math.sqrt(variance) / root : 0; // that of x̂, near 1
-    // A constant channel has an exact mean.
-    const center = variance > 0 ? (meanRoundings(u) * Math.abs(statistics.mean[c]!)) / root : 0;
+    const center = meanError(statistics.mean[c]!, variance, root, u);
     const weight = Math.abs(layer.weight?.[c] ?? 1);
     const bias = Math.abs(layer.bias?.[c] ?? 0);
     forEachOfChannel(view, c, (i) => {
-      xhat[i] = u * (OWN * Math.abs(reference.xhat[i]!) + MEAN * deviation + center);
+      xhat[i] = u * (OWN * Math.abs(reference.xhat[i]!) + MEAN * deviation + center * (1 + Math.abs(reference.xhat[i]!)));
       pre[i] = weight * xhat[i]! + 2 * u * (weight * Math.abs(reference.xhat[i]!) + bias + Math.abs(layer.residual?.[i] ?? 0));
     });
   }
@@ -95,7 +112,7 @@ export function statisticsBound(pass: Pass): { mean: Bound; variance: Bound } {
     },
     variance: {
       expected: statistics.variance,
-      // The square of the mean's error is added to it, and the error itself where the mean does not cancel it.
+      // Parts of the batch are merged by the differences of their means, whose roundings enter times the deviation.
       tolerance: Float64Array.from(statistics.variance, (v, c) => u * (SUM * v + 2 * meanRoundings(u) * Math.abs(mean[c]!) * Math.sqrt(v))),
     },
   };
@@ -107,7 +124,7 @@ export function runningBound(running: Values, batch: Bound, momentum: number, pa
   const keep = 1 - momentum;
   const terms = (c: number): [number, number] => [keep * running[c]!, momentum * batch.expected[c]!];
   return {
-    expected: Float64Array.from(running, (_, c) => terms(c)[0] + terms(c)[1]),
+    expected: updateRunning(running, batch.expected, momentum),
     tolerance: Float64Array.from(running, (old, c) => {
       const [kept, added] = terms(c);
       // The weights themselves (momentum and its complement) are rounded once, next to 1.
@@ -115,6 +132,15 @@ export function runningBound(running: Values, batch: Bound, momentum: number, pa
       return weights + 3 * u * (Math.abs(kept) + Math.abs(added)) + Math.abs(momentum) * batch.tolerance[c]!;
     }),
   };
+}
+
+/** At a kink the derivative is decided by the last rounding: no gradient arrives there. */
+export function keepOffKinks(dy: ArrayLike<number>, pass: Pass): Float64Array {
+  const kinked = pass.layer.activation === 'relu' || pass.layer.activation === 'leakyRelu';
+  if (!kinked) return Float64Array.from(dy);
+  const { pre } = normalize(pass.x, pass.view, pass.statistics, pass.layer);
+  const { tolerance } = forwardBound(pass);
+  return Float64Array.from(dy, (g, i) => (Math.abs(pre[i]!) <= tolerance[i]! ? 0 : g));
 }
 
 export interface GradientBounds {
@@ -155,13 +181,15 @@ export function backwardBound(dy: Values, pass: Pass, constant: boolean): Gradie
     });
     tolerance.bias[c] = bias;
     tolerance.weight[c] = weight;
-    const scale = Math.abs(layer.weight?.[c] ?? 1) / Math.sqrt(statistics.variance[c]! + (layer.eps ?? 1e-5));
+    const root = Math.sqrt(statistics.variance[c]! + (layer.eps ?? 1e-5));
+    const scale = Math.abs(layer.weight?.[c] ?? 1) / root;
+    const own = OWN + meanError(statistics.mean[c]!, statistics.variance[c]!, root, u);
     forEachOfChannel(view, c, (i) => {
       const z = Math.abs(xhat[i]!);
       const magnitude =
         Math.abs(expected.residual[i]!) + (constant ? 0 : (Math.abs(expected.bias[c]!) + z * Math.abs(expected.weight[c]!)) / count);
       const sums = constant ? 0 : (bias + z * weight + error.xhat[i]! * Math.abs(expected.weight[c]!)) / count;
-      tolerance.input[i] = scale * (tolerance.residual[i]! + sums + OWN * u * magnitude);
+      tolerance.input[i] = scale * (tolerance.residual[i]! + sums + own * u * magnitude);
     });
   }
   return {

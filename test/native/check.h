@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "../../native/core/error.h"
+
 #define CHECK(condition)                                                           \
   do {                                                                             \
     if (!(condition)) {                                                            \
@@ -11,3 +13,15 @@
       std::exit(1);                                                                \
     }                                                                              \
   } while (false)
+
+// What `body` throws; ends the test where it throws nothing.
+template <typename Body>
+cuda_batchnorm::Error errorOf(const Body& body) {
+  try {
+    body();
+  } catch (const cuda_batchnorm::Error& error) {
+    return error;
+  }
+  std::fprintf(stderr, "nothing was thrown\n");
+  std::exit(1);
+}

@@ -132,12 +132,7 @@ void handsErrorsOnOnce() {
   device.synchronize();
   CHECK(told == 1);
   device.queue().submit([] { throw Error(ErrorCode::OutOfMemory, "on the queue"); });
-  try {
-    device.synchronize();
-    CHECK(!"must throw");
-  } catch (const Error& error) {
-    CHECK(error.code() == ErrorCode::OutOfMemory);
-  }
+  CHECK(errorOf([&] { device.synchronize(); }).code() == ErrorCode::OutOfMemory);
   device.synchronize();
 }
 

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <thread>
 #include <vector>
 
 #include "check.h"
@@ -22,15 +24,19 @@ void runsEachTaskOnce(int threads) {
   }
 }
 
-// Jobs that follow each other closely meet workers still on their way out of, or into, the last one.
+// The helpers are slow, so the caller runs out of tasks first, and the next job meets workers on their way out of, or into, the last one.
 void keepsJobsApart() {
   ThreadPool pool(4);
-  for (int64_t job = 0; job < 20000; ++job) {
+  const std::thread::id caller = std::this_thread::get_id();
+  for (int64_t job = 0; job < 5000; ++job) {
     const int64_t count = 2 + job % 5;
-    int64_t seen[6] = {};
-    const auto task = std::make_unique<std::function<void(int64_t)>>([&, job](int64_t index) { seen[index] = job + index; });
+    std::vector<int64_t> seen(static_cast<size_t>(count));
+    const auto task = std::make_unique<std::function<void(int64_t)>>([&, job](int64_t index) {
+      for (int turn = 0; turn < (std::this_thread::get_id() == caller ? 1 : 20); ++turn) std::this_thread::yield();
+      seen[static_cast<size_t>(index)] += job + index;
+    });
     pool.run(count, *task);
-    for (int64_t index = 0; index < count; ++index) CHECK(seen[index] == job + index);
+    for (int64_t index = 0; index < count; ++index) CHECK(seen[static_cast<size_t>(index)] == job + index);
   }
 }
 

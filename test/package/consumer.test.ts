@@ -6,10 +6,10 @@ import { pack, root, run, temporaryFolder } from './packed';
 const esm = `import { BatchNorm, Tensor } from 'cuda-batchnorm';
 const output = new BatchNorm(2).forward(Tensor.from([1, 2, 3, 4], [2, 2]));
 output.read().then((values) => console.log(values.map(Math.round).join()));`;
-const commonJs = esm.replace("import { BatchNorm, Tensor } from 'cuda-batchnorm'", "const { BatchNorm, Tensor } = require('cuda-batchnorm')");
-
-// The README's and the example's code: the first block in each language it is written in.
-const readmeBlock = () => /```ts\n([\s\S]*?)```/.exec(fs.readFileSync(path.join(root, 'README.md'), 'utf8'))?.[1];
+const commonJs = esm.replace(
+  "import { BatchNorm, Tensor } from 'cuda-batchnorm'",
+  "const { BatchNorm, Tensor } = require('cuda-batchnorm')",
+);
 
 describe('the packed tarball, installed into an empty folder', function () {
   this.timeout('10m');
@@ -50,18 +50,17 @@ describe('the packed tarball, installed into an empty folder', function () {
   });
 
   it('refuses wrong types at compile time', () => {
-    write('wrong.cts', esm.replace('BatchNorm(2)', "BatchNorm(2, { momentun: 0.1 })"));
+    write('wrong.cts', esm.replace('BatchNorm(2)', 'BatchNorm(2, { momentun: 0.1 })'));
     expect(() => tsc('--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom', '--noEmit', 'wrong.cts')).to.throw('momentun');
   });
 
   it('brings the command line', () => {
-    expect(run('npx', ['--no-install', 'cuda-batchnorm', '--help'], folder)).to.match(/doctor/);
+    expect(run('npx', ['--no-install', 'cuda-batchnorm', '--help'], folder)).to.match(/cuda-batchnorm <command>/);
   });
 
-  it("runs the README's first use, which is examples/first_use.mjs", () => {
-    const example = fs.readFileSync(path.join(root, 'examples', 'first_use.mjs'), 'utf8');
-    expect(readmeBlock()).to.equal(example.replace(/^\/\/.*\n+/gm, ''));
-    write('first_use.mjs', example);
-    expect(node('first_use.mjs')).to.not.equal('');
+  it('type-checks and runs the first use', () => {
+    fs.copyFileSync(path.join(root, 'examples', 'first_use.mjs'), path.join(folder, 'first_use.mts'));
+    tsc('--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom', 'first_use.mts');
+    expect(node('first_use.mjs')).to.match(/^output Float32Array\(12\)/);
   });
 });

@@ -34,7 +34,6 @@ describe('tfjs layer', () => {
     [4, 5, 3],
     [2, 4, 5, 3],
   ]) {
-    // biome-ignore format: a list of shapes
     for (const training of [true, false]) {
       it(`is tf.layers.batchNormalization on rank ${shape.length}, ${training ? 'training' : 'inference'}`, () => {
         const x = randomTensor(shape, 1, 3, 2);
@@ -50,7 +49,6 @@ describe('tfjs layer', () => {
     [2, 4, 5, 3],
     [2, 3, 2, 5, 3],
   ]) {
-    // biome-ignore format: a list of shapes
     for (let axis = 1; axis < shape.length; axis++) {
       for (const training of [true, false]) {
         it(`normalizes axis ${axis} of shape [${shape}], ${training ? 'training' : 'inference'}`, () => {
@@ -76,7 +74,6 @@ describe('tfjs layer', () => {
       [2, 2, 2],
       [2, 2, 1, 2],
     ]) {
-      // biome-ignore format: a list of shapes
       const x = randomTensor(shape, 1);
       const layer = ours({ momentum: 0 });
       layer.apply(x, { training: true });

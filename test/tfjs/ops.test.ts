@@ -72,9 +72,46 @@ describe('tfjs operations', () => {
   });
 
   it('takes nested arrays, and integers', () => {
-    const wanted = tf.batchNorm2d([[1, 2], [3, 4]], [1, 2], [4, 9], [0, 1], [1, 2]); // biome-ignore format: a matrix
-    expectClose(batchNorm2d([[1, 2], [3, 4]], [1, 2], [4, 9], [0, 1], [1, 2]), wanted); // biome-ignore format: a matrix
-    expectClose(batchNorm2d(tf.tensor2d([[1, 2], [3, 4]], undefined, 'int32'), [1, 2], [4, 9], [0, 1], [1, 2]), wanted); // biome-ignore format: a matrix
+    const wanted = tf.batchNorm2d(
+      [
+        [1, 2],
+        [3, 4],
+      ],
+      [1, 2],
+      [4, 9],
+      [0, 1],
+      [1, 2],
+    );
+    expectClose(
+      batchNorm2d(
+        [
+          [1, 2],
+          [3, 4],
+        ],
+        [1, 2],
+        [4, 9],
+        [0, 1],
+        [1, 2],
+      ),
+      wanted,
+    );
+    expectClose(
+      batchNorm2d(
+        tf.tensor2d(
+          [
+            [1, 2],
+            [3, 4],
+          ],
+          undefined,
+          'int32',
+        ),
+        [1, 2],
+        [4, 9],
+        [0, 1],
+        [1, 2],
+      ),
+      wanted,
+    );
   });
 
   it('takes an empty batch', () => {
@@ -126,7 +163,6 @@ describe('tfjs operations', () => {
       [2, 3, 4, 5],
       [2, 2, 3, 4, 2],
     ]) {
-      // biome-ignore format: a list of shapes
       for (let axis = 0; axis < shape.length; axis++) {
         it(`agrees with a composition of operators: shape [${shape}], axis ${axis}`, () => {
           const x = randomTensor(shape, 1, 2, 3);

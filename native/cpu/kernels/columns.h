@@ -2,11 +2,19 @@
 // first with a short inner dimension. Rows are read in memory order, four at a time, so that accumulators and coefficients are loaded
 // once for four.
 
+#pragma once
+
+#include "elementwise.h"
+#include "shifted_sums.h"
+
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
 // Rows summed in the compute type before the sum goes on in double.
 constexpr int64_t kRowsPerBlock = 128;
 constexpr int64_t kRowsAtOnce = 4;
+
+// Most rows a sample takes.
+constexpr int64_t kSampleRows = 24;
 
 // One value per column, with room for a whole vector at the end.
 template <class C>
@@ -26,22 +34,46 @@ KERNEL_INLINE void forEachRowGroup(int64_t rows, Body body) {
   for (; row < rows; ++row) body(row, RowGroup<1>{});
 }
 
-// Repeats each channel's value over its columns. Whole vectors run over into the next channel, which comes after.
-template <class C>
-KERNEL_INLINE void spread(const C* perChannel, int64_t channels, int64_t inner, C* perColumn) {
-  for (int64_t channel = 0; channel < channels; ++channel, perColumn += inner) {
-    const auto value = broadcast(perChannel[channel]);
-    for (int64_t i = 0; i < inner; i += Simd<C>::kWidth) store(perColumn + i, value);
-  }
+// A tile whose rows are taken `repeats` at a time as one, so that few channels fill vectors too.
+struct FoldedTile {
+  int64_t offset, stride, rows, inner, channels, repeats;
+
+  int64_t period() const { return channels * inner; }
+  int64_t columns() const { return repeats * period(); }
+};
+
+// Columns that a folded row should have.
+constexpr int64_t kFoldedColumns = 64;
+
+inline int64_t repeatsOf(const ColumnTile& tile) {
+  const bool rowsAreContiguous = tile.stride == tile.columns();
+  return rowsAreContiguous && tile.columns() < kFoldedColumns ? kFoldedColumns / tile.columns() : 1;
+}
+
+// Calls body with the tile folded, then with the rows that were left over.
+template <class Body>
+KERNEL_INLINE void forEachFold(const ColumnTile& tile, Body body) {
+  const int64_t repeats = repeatsOf(tile);
+  const int64_t folded = tile.rows / repeats;
+  const int64_t left = tile.rows - folded * repeats;
+  if (folded > 0) body(FoldedTile{tile.offset, tile.stride * repeats, folded, tile.inner, tile.channels, repeats});
+  if (left > 0) body(FoldedTile{tile.offset + folded * repeats * tile.stride, tile.stride, left, tile.inner, tile.channels, 1});
 }
 
 // A coefficient for each column: the channels' own array when a channel is one column.
 template <class C>
 class ColumnCoefficients {
  public:
-  KERNEL_INLINE ColumnCoefficients(const void* perChannel, const ColumnTile& tile) : values_((const C*)perChannel) {
-    if (tile.inner == 1) return;
-    spread(values_, tile.channels, tile.inner, spread_.values);
+  KERNEL_INLINE ColumnCoefficients(const void* perChannel, const FoldedTile& tile) : values_((const C*)perChannel) {
+    if (tile.columns() == tile.channels) return;
+    C* column = spread_.values;
+    for (int64_t channel = 0; channel < tile.channels; ++channel, column += tile.inner) {
+      // Whole vectors run over into the next channel, which comes after.
+      for (int64_t i = 0; i < tile.inner; i += Simd<C>::kWidth) store(column + i, broadcast(values_[channel]));
+    }
+    for (int64_t i = 1; i < tile.repeats; ++i, column += tile.period()) {
+      memcpy(column, spread_.values, (size_t)tile.period() * sizeof(C));
+    }
     values_ = spread_.values;
   }
   template <class Lanes>
@@ -57,7 +89,7 @@ class ColumnCoefficients {
 template <class C>
 struct ColumnAffine {
   ColumnCoefficients<C> mean, scale, shift;
-  KERNEL_INLINE ColumnAffine(const Affine& affine, const ColumnTile& tile)
+  KERNEL_INLINE ColumnAffine(const Affine& affine, const FoldedTile& tile)
       : mean(affine.mean, tile), scale(affine.scale, tile), shift(affine.shift, tile) {}
 
   template <class Lanes>
@@ -66,10 +98,36 @@ struct ColumnAffine {
   }
 };
 
-// Two sums per column of the tile, taken over blocks of rows, then added to the channels' totals in double.
+// Two totals per channel of the tile.
+struct ChannelTotals {
+  double first[kMaxTileColumns];
+  double second[kMaxTileColumns];
+
+  void clear(int64_t channels) {
+    for (int64_t c = 0; c < channels; ++c) first[c] = second[c] = 0;
+  }
+};
+
+// Adds the columns' block sums to their channels' totals.
+template <class C>
+KERNEL_INLINE void addToTotals(const FoldedTile& tile, const C* sums, double* totals) {
+  for (int64_t i = 0; i < tile.repeats; ++i, sums += tile.period()) {
+    if (tile.inner == 1) {
+      for (int64_t c = 0; c < tile.channels; ++c) totals[c] += (double)sums[c];
+      continue;
+    }
+    for (int64_t c = 0; c < tile.channels; ++c) {
+      typename Simd<C>::Vector sum = {};
+      forEachVector<C>(tile.inner, [&](int64_t k, auto lanes) KERNEL_LAMBDA { sum += load(sums + c * tile.inner + k, lanes); });
+      totals[c] += sumLanes(sum);
+    }
+  }
+}
+
+// Adds to two totals per channel, summing each column over blocks of rows in the compute type first.
 // add(first, second, row group, element, column, lanes) adds the group's values of one vector of columns.
-template <class C, class Add, class Total>
-KERNEL_INLINE void sumColumns(const ColumnTile& tile, Add add, Total total) {
+template <class C, class Add>
+KERNEL_INLINE void sumColumns(const FoldedTile& tile, ChannelTotals& totals, Add add) {
   using V = typename Simd<C>::Vector;
   const int64_t columns = tile.columns();
   ColumnArray<C> first, second;
@@ -89,80 +147,78 @@ KERNEL_INLINE void sumColumns(const ColumnTile& tile, Add add, Total total) {
         store(second.values + c, b);
       });
     });
-    for (int64_t channel = 0; channel < tile.channels; ++channel) {
-      if (tile.inner == 1) {
-        total(channel, (double)first.values[channel], (double)second.values[channel]);
-        continue;
-      }
-      V a = {}, b = {};
-      const int64_t start = channel * tile.inner;
-      forEachVector<C>(tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-        a += load(first.values + start + i, lanes);
-        b += load(second.values + start + i, lanes);
-      });
-      total(channel, sumLanes(a), sumLanes(b));
-    }
+    addToTotals(tile, first.values, totals.first);
+    addToTotals(tile, second.values, totals.second);
   }
 }
 
-// Sums of the tile's columns about each channel's center.
+// Sums of x - center and of its square, for each channel of the tile.
 template <class S>
-void columnShiftedSums(const S* input, const ColumnTile& tile, const Compute<S>* centers, ShiftedSums* sums) {
+void columnShiftedSums(const S* input, const ColumnTile& tile, const Compute<S>* centers, ChannelTotals& totals) {
   using C = Compute<S>;
   using V = VectorOf<S>;
-  const ColumnCoefficients<C> center(centers, tile);
-  const int64_t stride = tile.stride;
-  for (int64_t channel = 0; channel < tile.channels; ++channel) sums[channel] = {};
-  sumColumns<C>(
-      tile,
-      [&](V& sum, V& squares, auto group, int64_t i, int64_t c, auto lanes) KERNEL_LAMBDA {
-        constexpr int64_t n = decltype(group)::kRows;
-        const V middle = center.at(c, lanes);
-        V deviation[n];
-        for (int64_t k = 0; k < n; ++k) {
-          deviation[k] = load(input + i + k * stride, lanes) - middle;
-          squares = multiplyAdd(deviation[k], deviation[k], squares);
-        }
-        if constexpr (n == 4) {
-          sum += (deviation[0] + deviation[1]) + (deviation[2] + deviation[3]);
-        } else {
-          sum += deviation[0];
-        }
-      },
-      [&](int64_t channel, double sum, double squares) KERNEL_LAMBDA {
-        sums[channel].sum += sum;
-        sums[channel].squares += squares;
-      });
+  totals.clear(tile.channels);
+  forEachFold(tile, [&](const FoldedTile& fold) {
+    const ColumnCoefficients<C> center(centers, fold);
+    const V one = broadcast((C)1);
+    const int64_t stride = fold.stride;
+    sumColumns<C>(fold, totals, [&](V& sum, V& squares, auto group, int64_t i, int64_t c, auto lanes) KERNEL_LAMBDA {
+      const V middle = center.at(c, lanes);
+      V deviation[decltype(group)::kRows];
+      V square = {};
+      for (int64_t k = 0; k < decltype(group)::kRows; ++k) {
+        deviation[k] = load(input + i + k * stride, lanes) - middle;
+        square = multiplyAdd(deviation[k], deviation[k], square);
+      }
+      squares += square;
+      if constexpr (decltype(group)::kRows == 4) {
+        // Two sums by addition, two by multiplication with one: processors have other units for each.
+        sum = multiplyAdd(deviation[3], one, multiplyAdd(deviation[2], one, sum + (deviation[0] + deviation[1])));
+      } else {
+        sum += deviation[0];
+      }
+    });
+  });
+}
+
+// Moments from sums about the centers; whether all of them are accurate.
+template <class C>
+bool momentsAboutCenters(const ColumnTile& tile, const C* centers, const ChannelTotals& totals, double* mean, double* m2) {
+  const auto count = (double)(tile.rows * tile.inner);
+  const double share = 1 / count;
+  int64_t inaccurate = 0;
+  for (int64_t c = 0; c < tile.channels; ++c) {
+    const double offset = totals.first[c] * share;
+    const double shifted = totals.first[c] * offset;
+    mean[c] = (double)centers[c] + offset;
+    m2[c] = totals.second[c] - shifted;
+    inaccurate += !(shifted <= kTolerance * m2[c]);
+  }
+  return inaccurate == 0;
 }
 
 template <class S>
-void columnMoments(const void* input, const ColumnTile& tile, Moments* moments) {
+void columnMoments(const void* input, const ColumnTile& tile, double* mean, double* m2) {
   using C = Compute<S>;
-  const S* values = (const S*)input;
-  ColumnArray<C> centers;
-  ShiftedSums sums[kMaxTileColumns];
-  const auto momentsAboutCenters = [&](const ColumnTile& part) {
-    columnShiftedSums(values, part, centers.values, sums);
-    bool accurate = true;
-    for (int64_t c = 0; c < tile.channels; ++c) {
-      moments[c] = momentsOf(sums[c], (double)centers.values[c], (double)(part.rows * part.inner));
-      accurate &= isAccurate(moments[c], (double)centers.values[c]);
-    }
-    return accurate;
+  ColumnArray<C> centers = {};
+  ChannelTotals totals;
+  const auto measure = [&](const ColumnTile& part) {
+    columnShiftedSums((const S*)input, part, centers.values, totals);
+    return momentsAboutCenters(part, centers.values, totals, mean, m2);
   };
   const auto moveCenters = [&] {
-    for (int64_t c = 0; c < tile.channels; ++c) centers.values[c] = (C)moments[c].mean;
+    for (int64_t c = 0; c < tile.channels; ++c) centers.values[c] = (C)mean[c];
   };
 
   ColumnTile sample = tile;
-  const int64_t sampleRows = kSampleValues / tile.inner < kRowsAtOnce * 4 ? kSampleValues / tile.inner + 1 : kRowsAtOnce * 4;
-  if (sample.rows > sampleRows) sample.rows = sampleRows;
-  for (int64_t c = 0; c < tile.channels; ++c) centers.values[c] = 0;
-  momentsAboutCenters(sample);
+  sample.rows = kSampleValues / tile.inner < kSampleRows ? kSampleValues / tile.inner + 1 : kSampleRows;
+  if (sample.rows < repeatsOf(tile)) sample.rows = repeatsOf(tile);
+  if (sample.rows > tile.rows) sample.rows = tile.rows;
+  measure(sample);
   moveCenters();
-  if (momentsAboutCenters(tile)) return;
+  if (measure(tile)) return;
   moveCenters();
-  momentsAboutCenters(tile);
+  measure(tile);
 }
 
 template <class S>
@@ -174,16 +230,14 @@ struct ColumnForward {
   template <ActivationKind kind, bool hasResidual>
   void run() const {
     const ForwardTensors local = tensors;
-    const int64_t stride = tile.stride;
-    const ColumnAffine<Compute<S>> coefficients(affine, tile);
-    forEachRowGroup(tile.rows, [&](int64_t row, auto group) KERNEL_LAMBDA {
-      const int64_t first = tile.offset + row * stride;
-      forEachVector<Compute<S>>(tile.columns(), [&](int64_t c, auto lanes) KERNEL_LAMBDA {
-        const auto vectors = coefficients.at(c, lanes);
-        for (int64_t k = 0; k < decltype(group)::kRows; ++k) {
-          forwardVector<S, kind, hasResidual>(local, first + k * stride + c, vectors, lanes);
-        }
-      });
+    forEachFold(tile, [&](const FoldedTile& fold) {
+      const ColumnAffine<Compute<S>> coefficients(affine, fold);
+      for (int64_t row = 0; row < fold.rows; ++row) {
+        const int64_t first = fold.offset + row * fold.stride;
+        forEachVector<Compute<S>>(fold.columns(), [&](int64_t c, auto lanes) KERNEL_LAMBDA {
+          forwardVector<S, kind, hasResidual>(local, first + c, coefficients.at(c, lanes), lanes);
+        });
+      }
     });
   }
 };
@@ -198,36 +252,34 @@ struct ColumnGradientSums {
   const BackwardTensors& tensors;
   const ColumnTile& tile;
   const BackwardAffine& affine;
-  GradientSums* sums;
+  ChannelTotals& totals;
 
   template <GradientSource source>
   void run() const {
     using V = VectorOf<S>;
     const BackwardTensors local = tensors;
-    const int64_t stride = tile.stride;
-    const ColumnAffine<Compute<S>> coefficients(affine.forward, tile);
-    for (int64_t channel = 0; channel < tile.channels; ++channel) sums[channel] = {};
-    sumColumns<Compute<S>>(
-        tile,
-        [&](V& sum, V& dot, auto group, int64_t i, int64_t c, auto lanes) KERNEL_LAMBDA {
-          const auto vectors = coefficients.at(c, lanes);
-          for (int64_t k = 0; k < decltype(group)::kRows; ++k) {
-            const V x = load((const S*)local.input + i + k * stride, lanes);
-            const V dz = preActivationGradient<S, source>(local, i + k * stride, x, vectors, lanes);
-            sum += dz;
-            dot = multiplyAdd(dz, x - vectors.mean, dot);
-          }
-        },
-        [&](int64_t channel, double sum, double dot) KERNEL_LAMBDA {
-          sums[channel].sum += sum;
-          sums[channel].dot += dot;
-        });
+    forEachFold(tile, [&](const FoldedTile& fold) {
+      const ColumnAffine<Compute<S>> coefficients(affine.forward, fold);
+      const int64_t stride = fold.stride;
+      sumColumns<Compute<S>>(fold, totals, [&](V& sum, V& dot, auto group, int64_t i, int64_t c, auto lanes) KERNEL_LAMBDA {
+        const auto vectors = coefficients.at(c, lanes);
+        for (int64_t k = 0; k < decltype(group)::kRows; ++k) {
+          const V x = load((const S*)local.input + i + k * stride, lanes);
+          const V dz = preActivationGradient<S, source>(local, i + k * stride, x, vectors, lanes);
+          sum += dz;
+          dot = multiplyAdd(dz, x - vectors.mean, dot);
+        }
+      });
+    });
   }
 };
 
 template <class S>
 void columnGradientSums(const BackwardTensors& tensors, const ColumnTile& tile, const BackwardAffine& affine, GradientSums* sums) {
-  dispatchBackward(tensors, ColumnGradientSums<S>{tensors, tile, affine, sums});
+  ChannelTotals totals;
+  totals.clear(tile.channels);
+  dispatchBackward(tensors, ColumnGradientSums<S>{tensors, tile, affine, totals});
+  for (int64_t c = 0; c < tile.channels; ++c) sums[c] = {totals.first[c], totals.second[c]};
 }
 
 template <class S>
@@ -240,18 +292,17 @@ struct ColumnGradient {
   void run() const {
     using C = Compute<S>;
     const BackwardTensors local = tensors;
-    const int64_t stride = tile.stride;
-    const ColumnAffine<C> coefficients(affine.forward, tile);
-    const ColumnCoefficients<C> slope(affine.slope, tile);
-    const ColumnCoefficients<C> offset(affine.offset, tile);
-    forEachRowGroup(tile.rows, [&](int64_t row, auto group) KERNEL_LAMBDA {
-      const int64_t first = tile.offset + row * stride;
-      forEachVector<C>(tile.columns(), [&](int64_t c, auto lanes) KERNEL_LAMBDA {
-        const BackwardVectors<VectorOf<S>> vectors = {coefficients.at(c, lanes), slope.at(c, lanes), offset.at(c, lanes)};
-        for (int64_t k = 0; k < decltype(group)::kRows; ++k) {
-          gradientVector<S, source>(local, first + k * stride + c, vectors, lanes);
-        }
-      });
+    forEachFold(tile, [&](const FoldedTile& fold) {
+      const ColumnAffine<C> coefficients(affine.forward, fold);
+      const ColumnCoefficients<C> slope(affine.slope, fold);
+      const ColumnCoefficients<C> offset(affine.offset, fold);
+      for (int64_t row = 0; row < fold.rows; ++row) {
+        const int64_t first = fold.offset + row * fold.stride;
+        forEachVector<C>(fold.columns(), [&](int64_t c, auto lanes) KERNEL_LAMBDA {
+          const BackwardVectors<VectorOf<S>> vectors = {coefficients.at(c, lanes), slope.at(c, lanes), offset.at(c, lanes)};
+          gradientVector<S, source>(local, first + c, vectors, lanes);
+        });
+      }
     });
   }
 };

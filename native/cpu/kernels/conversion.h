@@ -1,5 +1,9 @@
 // Conversions between dtypes, each rounded once to nearest even.
 
+#pragma once
+
+#include "elementwise.h"
+
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
 // A double brought to float so that rounding the float to a half type gives what rounding the double would have given: toward zero,

@@ -1,5 +1,10 @@
 // What rows and columns do alike to one vector: the forward transform, the gradient at the pre-activation, the input gradient.
 
+#pragma once
+
+#include "kernels.h"
+#include "vector_activation.h"
+
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
 // A whole vector, or the first `count` lanes of one at the end of a run.
@@ -57,6 +62,18 @@ KERNEL_INLINE void forEachVector(int64_t count, Body body) {
   if (i < count) body(i, Part{count - i});
 }
 
+// The same for a run that is written from `destination` on: begins with a part where that makes the stores after it aligned. A store
+// across two cache lines costs two.
+template <class S, class Body>
+KERNEL_INLINE void forEachAlignedVector(const S* destination, int64_t count, Body body) {
+  constexpr int64_t width = Simd<Compute<S>>::kWidth;
+  const int64_t misaligned = (int64_t)((uintptr_t)destination / sizeof(S) % (uintptr_t)width);
+  int64_t head = misaligned == 0 ? 0 : width - misaligned;
+  if (head > count) head = count;
+  if (head > 0) body((int64_t)0, Part{head});
+  forEachVector<Compute<S>>(count - head, [&](int64_t i, auto lanes) KERNEL_LAMBDA { body(head + i, lanes); });
+}
+
 template <class V>
 struct AffineVectors {
   V mean, scale, shift;
@@ -86,8 +103,8 @@ KERNEL_INLINE void forwardVector(const ForwardTensors& tensors, int64_t i, const
 enum class GradientSource { Plain, Relu, ReluResidual, Other, OtherResidual, Mask };
 
 template <class S, GradientSource source, class Lanes>
-KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, int64_t i, VectorOf<S> x, const AffineVectors<VectorOf<S>>& affine,
-                                                Lanes lanes) {
+KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, int64_t i, VectorOf<S> x,
+                                                const AffineVectors<VectorOf<S>>& affine, Lanes lanes) {
   const VectorOf<S> gradient = load((const S*)tensors.gradOutput + i, lanes);
   if constexpr (source == GradientSource::Plain) return gradient;
   if constexpr (source == GradientSource::Mask) {
@@ -98,7 +115,7 @@ KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, 
     z += load((const S*)tensors.residual + i, lanes);
   }
   constexpr bool relu = source == GradientSource::Relu || source == GradientSource::ReluResidual;
-  return activationGradient<relu ? ActivationKind::Relu : ActivationKind::Other>(tensors.activation, z, gradient);
+  return activationGradient < relu ? ActivationKind::Relu : ActivationKind::Other > (tensors.activation, z, gradient);
 }
 
 template <class S, GradientSource source, class Lanes>

@@ -15,7 +15,7 @@
 
 namespace cuda_batchnorm::cpu {
 
-// Most columns a column kernel takes at once: its accumulators live on the stack.
+// Most columns a column kernel takes at once: a few rows, their accumulators and their coefficients then fit the first-level cache.
 constexpr int64_t kMaxTileColumns = 1024;
 
 // A range of one channel's values, numbered 0 .. outer * inner - 1 in memory order.
@@ -83,9 +83,9 @@ struct Kernels {
   const char* name;
 
   struct ForDType {
-    // Moments of one channel's range; of each channel of the tile.
+    // Moments of one channel's range; mean and m2 of each channel of the tile.
     Moments (*rowMoments)(const void* input, const RowRange& range);
-    void (*columnMoments)(const void* input, const ColumnTile& tile, Moments* moments);
+    void (*columnMoments)(const void* input, const ColumnTile& tile, double* mean, double* m2);
 
     void (*rowForward)(const ForwardTensors& tensors, const RowRange& range, const Affine& affine);
     void (*columnForward)(const ForwardTensors& tensors, const ColumnTile& tile, const Affine& affine);
@@ -96,7 +96,7 @@ struct Kernels {
     void (*rowGradient)(const BackwardTensors& tensors, const RowRange& range, const BackwardAffine& affine);
     void (*columnGradient)(const BackwardTensors& tensors, const ColumnTile& tile, const BackwardAffine& affine);
 
-  // Conversions from this dtype to the compute type of `to`, rounded once.
+    // Conversions from this dtype to the compute type of `to`, rounded once.
     void (*convert[kDTypeCount])(void* destination, const void* source, int64_t count);
   };
 

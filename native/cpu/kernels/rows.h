@@ -1,5 +1,10 @@
 // Kernels for channels that are runs of contiguous values.
 
+#pragma once
+
+#include "elementwise.h"
+#include "shifted_sums.h"
+
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
 // Values summed in the compute type before the sum goes on in double.
@@ -89,16 +94,16 @@ ShiftedSums rowShiftedSums(const S* input, const RowRange& range, Compute<S> cen
 
 template <class S>
 Moments rowMoments(const void* input, const RowRange& range) {
+  using C = Compute<S>;
   const S* values = (const S*)input;
-  const auto momentsAbout = [&](const RowRange& part, Compute<S> center) {
-    return momentsOf(rowShiftedSums(values, part, center), (double)center, (double)part.count);
-  };
   RowRange sample = range;
   if (sample.count > kSampleValues) sample.count = kSampleValues;
-  const auto center = (Compute<S>)momentsAbout(sample, 0).mean;
-  const Moments moments = momentsAbout(range, center);
-  if (isAccurate(moments, (double)center)) return moments;
-  return momentsAbout(range, (Compute<S>)moments.mean);
+  const auto center = (C)(rowShiftedSums(values, sample, (C)0).sum / (double)sample.count);
+  const ShiftedSums sums = rowShiftedSums(values, range, center);
+  const Moments moments = momentsOf(sums, (double)center, (double)range.count);
+  if (isAccurate(sums, moments)) return moments;
+  const auto better = (C)moments.mean;
+  return momentsOf(rowShiftedSums(values, range, better), (double)better, (double)range.count);
 }
 
 template <class S>
@@ -124,7 +129,7 @@ struct RowForward {
     const ForwardTensors local = tensors;
     const auto coefficients = broadcastAffine<S>(affine);
     forEachRun(range, [&](int64_t position, int64_t length) KERNEL_LAMBDA {
-      forEachVector<Compute<S>>(length, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
+      forEachAlignedVector((const S*)local.output + position, length, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
         forwardVector<S, kind, hasResidual>(local, position + i, coefficients, lanes);
       });
     });
@@ -178,7 +183,7 @@ struct RowGradient {
     const BackwardTensors local = tensors;
     const auto coefficients = broadcastAffine<S>(affine);
     forEachRun(range, [&](int64_t position, int64_t length) KERNEL_LAMBDA {
-      forEachVector<Compute<S>>(length, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
+      forEachAlignedVector((const S*)local.gradInput + position, length, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
         gradientVector<S, source>(local, position + i, coefficients, lanes);
       });
     });

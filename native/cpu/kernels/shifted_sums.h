@@ -3,6 +3,10 @@
 // The sums lose accuracy only when the center is far from the mean compared with the deviation. That is checked afterwards, and where
 // it happened the pass is done again about the mean that the first one found.
 
+#pragma once
+
+#include "kernels.h"
+
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
 struct ShiftedSums {
@@ -10,11 +14,11 @@ struct ShiftedSums {
   double squares = 0;
 };
 
-// Values of a channel whose mean serves as the center.
-constexpr int64_t kSampleValues = 128;
+// About so many of a channel's first values give the center.
+constexpr int64_t kSampleValues = 48;
 
-// The center may be two deviations off: the variance is then a difference of numbers at most five times as large.
-constexpr double kTolerance = 4;
+// The center may be one deviation off: the variance is then a difference of numbers at most twice as large.
+constexpr double kTolerance = 1;
 
 inline Moments momentsOf(const ShiftedSums& sums, double center, double count) {
   const double offset = sums.sum / count;
@@ -22,9 +26,8 @@ inline Moments momentsOf(const ShiftedSums& sums, double center, double count) {
 }
 
 // False for NaN and infinities too: a second pass does not help them, but does no harm.
-inline bool isAccurate(const Moments& moments, double center) {
-  const double offset = moments.mean - center;
-  return moments.count * offset * offset <= kTolerance * moments.m2;
+inline bool isAccurate(const ShiftedSums& sums, const Moments& moments) {
+  return sums.sum * sums.sum <= kTolerance * moments.m2 * moments.count;
 }
 
 }  // namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE

@@ -5,8 +5,12 @@
 // Every operation is one IEEE operation per lane, and tails go through the same code as full vectors, so a value's result does not
 // depend on where in a row it lies.
 
+#pragma once
+
 #include <stdint.h>
 #include <string.h>
+
+#include "../../core/dtype.h"
 
 #if defined(__AVX2__) || defined(__AVX512F__)
 #include <immintrin.h>
@@ -189,6 +193,12 @@ KERNEL_INLINE FloatVector loadPartial(const float* source, int64_t count) {
 }
 KERNEL_INLINE void storePartial(float* destination, FloatVector value, int64_t count) {
   _mm512_mask_storeu_ps(destination, (__mmask16)((1u << count) - 1), value);
+}
+KERNEL_INLINE DoubleVector loadPartial(const double* source, int64_t count) {
+  return _mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), source);
+}
+KERNEL_INLINE void storePartial(double* destination, DoubleVector value, int64_t count) {
+  _mm512_mask_storeu_pd(destination, (__mmask8)((1u << count) - 1), value);
 }
 #elif defined(__AVX2__)
 KERNEL_INLINE __m256i firstLanes(int64_t count) {

@@ -1,18 +1,8 @@
 // The one source behind every instruction set: a file that defines KERNEL_NAMESPACE and includes this is a set of kernels.
 
-#include "kernels.h"
-
-#include "simd.h"
-
-#include "vector_math.h"
-
-#include "vector_activation.h"
-
-#include "elementwise.h"
-#include "shifted_sums.h"
-
 #include "columns.h"
 #include "conversion.h"
+#include "kernels.h"
 #include "rows.h"
 
 #define KERNEL_NAME_OF(name) #name
@@ -22,19 +12,15 @@ namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
 template <class S>
 constexpr Kernels::ForDType forDType() {
-  return {rowMoments<S>,
-          columnMoments<S>,
-          rowForward<S>,
-          columnForward<S>,
-          rowGradientSums<S>,
-          columnGradientSums<S>,
-          rowGradient<S>,
-          columnGradient<S>,
-          {convertRun<float, S>, convertRun<double, S>, convertRun<Float16, S>, convertRun<BFloat16, S>}};
+  return {
+      rowMoments<S>,    columnMoments<S>,   rowForward<S>,
+      columnForward<S>, rowGradientSums<S>, columnGradientSums<S>,
+      rowGradient<S>,   columnGradient<S>,  {convertRun<float, S>, convertRun<double, S>, convertRun<Float16, S>, convertRun<BFloat16, S>}};
 }
 
 const Kernels& table() {
-  static constexpr Kernels kTable = {KERNEL_NAME(KERNEL_NAMESPACE), {forDType<float>(), forDType<double>(), forDType<Float16>(), forDType<BFloat16>()}};
+  static constexpr Kernels kTable = {KERNEL_NAME(KERNEL_NAMESPACE),
+                                     {forDType<float>(), forDType<double>(), forDType<Float16>(), forDType<BFloat16>()}};
   return kTable;
 }
 

@@ -1,6 +1,11 @@
 // Activations and their gradients on vectors. The common ones are chosen at compile time; the others branch per vector, which
 // costs nothing beside their arithmetic. NaN passes through as in PyTorch.
 
+#pragma once
+
+#include "../../core/activation.h"
+#include "vector_math.h"
+
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
 enum class ActivationKind { Identity, Relu, Other };

@@ -1,7 +1,11 @@
 // Exponential, tanh and the normal distribution on vectors. Float versions are polynomials fitted for this file (Chebyshev nodes,
 // errors about 1e-7 relative); double versions, which serve float64 only, call the C library lane by lane.
 
+#pragma once
+
 #include <math.h>
+
+#include "simd.h"
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
@@ -64,10 +68,10 @@ KERNEL_INLINE FloatVector sigmoid(FloatVector x) { return 1.f / (1.f + exponenti
 
 // The normal distribution function, (1 + erf(x / sqrt 2)) / 2; small values keep their relative accuracy.
 KERNEL_INLINE FloatVector normalDistribution(FloatVector x) {
-  static constexpr float kErf[] = {1.12837910652f,  -0.37612625957f,   0.11283597350f,  -0.02685432881f,
+  static constexpr float kErf[] = {1.12837910652f, -0.37612625957f, 0.11283597350f, -0.02685432881f,
                                    0.00518931216f, -0.00080188550f, 0.00007882497f};  // erf(z) / z in z^2 on [0, 1]
-  static constexpr float kErfc[] = {-1.26539194584f, 0.99719166756f,  0.40254941583f, -0.06393539160f,
-                                    0.37721705437f,  -0.99342662096f, 0.71096128225f, -0.16430956125f};  // log(erfc(z) e^(z^2) / t) in t = 1 / (1 + z / 2)
+  static constexpr float kErfc[] = {-1.26539194584f, 0.99719166756f, 0.40254941583f, -0.06393539160f, 0.37721705437f,
+                                    -0.99342662096f, 0.71096128225f, -0.16430956125f};  // log(erfc(z) e^(z^2) / t) in t = 1 / (1 + z / 2)
   const FloatVector z = x * 0.70710678f;
   const FloatVector magnitude = clamp(absolute(z), 0.f, 13.f);
   const FloatVector squared = magnitude * magnitude;

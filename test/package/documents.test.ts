@@ -1,0 +1,33 @@
+// The documents say what is: their code runs, and the commands they name exist.
+import fs from 'node:fs';
+import path from 'node:path';
+import { expect } from 'chai';
+import { root, run } from './packed';
+
+const read = (...file: string[]) => fs.readFileSync(path.join(root, ...file), 'utf8');
+const scripts = Object.keys(JSON.parse(read('package.json')).scripts);
+
+describe('the documents', () => {
+  it("show examples/first_use.mjs as the README's first use", () => {
+    const block = /```ts\n([\s\S]*?)```/.exec(read('README.md'))?.[1];
+    expect(block).to.equal(read('examples', 'first_use.mjs').replace(/^\/\/.*\n+/gm, ''));
+  });
+
+  for (const example of fs.readdirSync(path.join(root, 'examples')))
+    it(`have examples/${example}, which runs`, function () {
+      this.timeout('2m');
+      expect(run(process.execPath, [path.join('examples', example)], root)).to.match(/\d/);
+    });
+
+  for (const document of ['README.md', 'CONTRIBUTING.md'])
+    it(`name only commands that exist, in ${document}`, () => {
+      const named = new Set([...read(document).matchAll(/npm run (?!-)([\w:]+)/g)].map(([, name]) => name));
+      expect(named).to.not.be.empty;
+      expect(scripts).to.include.members([...named]);
+    });
+
+  it('give the command that CI runs', () => {
+    expect(read('README.md')).to.include('./setup.sh && npm test\n');
+    expect(read('.ci', 'run')).to.include('./setup.sh && npm test');
+  });
+});
