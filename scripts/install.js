@@ -9,7 +9,7 @@ const root = path.dirname(__dirname);
 /** Each way to build returns why it failed, or nothing. */
 function buildWithCMake() {
   if (spawnSync('cmake', ['--version']).status !== 0) return 'cmake was not found on the PATH';
-  return buildNative('release', false) ? undefined : 'the build failed, its output is above';
+  return buildNative('release') ? undefined : 'the build failed, its output is above';
 }
 
 function buildWithNodeGyp() {

@@ -1,5 +1,6 @@
 /** `cuda-batchnorm demo`: what batch norm does for a network, measured here and now. */
 
+import '../tfjs/peer';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';

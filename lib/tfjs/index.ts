@@ -13,5 +13,7 @@ export {
   batchNorm3d,
   batchNorm4d,
   batchNormTraining,
+  type Input,
+  type OptionalInput,
 } from './ops';
 export { replaceBatchNormalization, restoreBatchNormalization } from './replace';

@@ -45,12 +45,19 @@ type LayerVariable = ReturnType<tf.layers.Layer['addWeight']>;
 
 /** What the layer inherits beyond tf.layers.Layer. */
 interface TensorFlowLayer extends tf.layers.Layer {
+  /** The channel dimension; negative counts from the end. */
   readonly axis: number;
+  /** Weight of the old value in the moving averages. */
   readonly momentum: number;
+  /** Added to the variance. */
   readonly epsilon: number;
+  /** Scale, `[channels]`; absent with `scale: false`. */
   readonly gamma?: LayerVariable;
+  /** Offset, `[channels]`; absent with `center: false`. */
   readonly beta?: LayerVariable;
+  /** Moving average of the batches' means, `[channels]`. */
   readonly movingMean: LayerVariable;
+  /** Moving average of the batches' biased variances, `[channels]`. */
   readonly movingVariance: LayerVariable;
 }
 

@@ -52,8 +52,10 @@ export type BatchNormTrainingResult = {
   variance: tf.Tensor;
 };
 
-type Input = tf.Tensor | tf.TensorLike;
-type OptionalInput = Input | null | undefined;
+/** A tensor, or numbers that TensorFlow.js makes one of. */
+export type Input = tf.Tensor | tf.TensorLike;
+/** An {@link Input} that may be left out. */
+export type OptionalInput = Input | null | undefined;
 type Tensors<Name extends string> = { readonly [name in Name]?: tf.Tensor | undefined };
 
 const TRAINING_OPTIONS: readonly (keyof BatchNormTrainingOptions)[] = ['gamma', 'beta', 'axis', 'epsilon', 'activation', 'device'];

@@ -51,7 +51,7 @@ Napi::Value NativeStream::upload(const Napi::CallbackInfo& info) {
   const HostMemory host = arguments.host("source");
   const DType from = arguments.dtype("from");
   const size_t count = host.byteLength / sizeOf(from);
-  state_.stream->upload(destination.memory("destination", count * sizeOf(to)), to, host.data, from, static_cast<int64_t>(count), nullptr);
+  state_.stream->upload(destination.memory("destination", count * sizeOf(to)), to, host.data, from, static_cast<int64_t>(count));
   return info.Env().Undefined();
 }
 

@@ -79,8 +79,9 @@ class Stream {
  public:
   virtual ~Stream() = default;
 
-  // Host memory must stay valid until the work is done: the caller keeps `owner` alive through it.
-  virtual void upload(void* destination, DType to, const void* host, DType from, int64_t count, std::shared_ptr<void> owner) = 0;
+  // Takes a snapshot of the host memory before it returns.
+  virtual void upload(void* destination, DType to, const void* host, DType from, int64_t count) = 0;
+  // The host memory must stay valid until the work is done.
   virtual void download(void* host, DType to, const void* source, DType from, int64_t count) = 0;
   virtual void copy(void* destination, const void* source, size_t bytes) = 0;
   virtual void fill(void* destination, DType dtype, int64_t count, double value) = 0;

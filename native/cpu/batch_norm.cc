@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/kernels.h"
 #include "plan.h"
+#include "sanitizer.h"
 
 namespace cuda_batchnorm::cpu {
 
@@ -290,8 +290,8 @@ class TrainingPass : public Pass {
     });
   }
 
-  // Merges the chunks of each channel into the first. A chunk holds as many values of every channel, so the merge's divisions are the
-  // same for all.
+  // Merges the chunks of each channel into the first (Chan, Golub & LeVeque 1979). A chunk holds as many values of every channel, so
+  // the merge's divisions are the same for all.
   void mergeChunks(int64_t first, int64_t end) const {
     auto before = static_cast<double>(geometry_.valuesInChunk(0));
     for (int64_t chunk = 1; chunk < plan_.chunks; ++chunk) {
@@ -544,7 +544,7 @@ void run(ThreadPool& threads, const TrainingForward& call, void* workspace) {
   if (call.problem.size() > 0) {
     TrainingPass(call, workspace).run(threads);
   } else {
-    std::memset(call.statistics, 0, static_cast<size_t>(kStatisticsRows * call.problem.channels) * sizeOf(call.problem.parameterDtype));
+    zeroBytes(call.statistics, static_cast<size_t>(kStatisticsRows * call.problem.channels) * sizeOf(call.problem.parameterDtype));
   }
 }
 
@@ -558,8 +558,8 @@ void run(ThreadPool& threads, const Backward& call, void* workspace) {
     return;
   }
   const size_t bytes = static_cast<size_t>(call.problem.channels) * sizeOf(call.problem.parameterDtype);
-  if (call.gradWeight != nullptr) std::memset(call.gradWeight, 0, bytes);
-  if (call.gradBias != nullptr) std::memset(call.gradBias, 0, bytes);
+  if (call.gradWeight != nullptr) zeroBytes(call.gradWeight, bytes);
+  if (call.gradBias != nullptr) zeroBytes(call.gradBias, bytes);
 }
 
 void convert(ThreadPool& threads, void* destination, DType to, const void* source, DType from, int64_t count) {

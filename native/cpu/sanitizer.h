@@ -50,4 +50,12 @@ inline void copyBytes(void* destination, const void* source, size_t bytes) {
   std::memcpy(destination, source, bytes);
 }
 
+// memset to 0, likewise.
+inline void zeroBytes(void* destination, size_t bytes) {
+#ifdef CUDA_BATCHNORM_THREAD_SANITIZER
+  __tsan_write_range(destination, bytes);
+#endif
+  std::memset(destination, 0, bytes);
+}
+
 }  // namespace cuda_batchnorm::cpu

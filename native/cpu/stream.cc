@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -44,21 +45,15 @@ std::shared_ptr<void> snapshot(const void* host, size_t bytes) {
 
 }  // namespace
 
-void Stream::upload(void* destination, DType to, const void* host, DType from, int64_t count, std::shared_ptr<void> owner) {
+void Stream::upload(void* destination, DType to, const void* host, DType from, int64_t count) {
   if (count == 0) return;
   const size_t bytes = static_cast<size_t>(count) * sizeOf(from);
-  if (owner == nullptr && to == from && device_.queue().idle()) {
+  if (to == from && device_.queue().idle()) {
     copyBytes(destination, host, bytes);
     return;
   }
-  if (owner == nullptr) {
-    owner = snapshot(host, bytes);
-    host = owner.get();
-  }
-  device_.queue().submit([=, &threads = device_.threads(), owner = std::move(owner)] {
-    static_cast<void>(owner);
-    convert(threads, destination, to, host, from, count);
-  });
+  device_.queue().submit(
+      [=, &threads = device_.threads(), values = snapshot(host, bytes)] { convert(threads, destination, to, values.get(), from, count); });
 }
 
 void Stream::download(void* host, DType to, const void* source, DType from, int64_t count) {

@@ -1,8 +1,6 @@
 // A stream of the CPU device: a name for the device's one queue.
 #pragma once
 
-#include <memory>
-
 #include "../core/backend.h"
 
 namespace cuda_batchnorm::cpu {
@@ -15,7 +13,7 @@ class Stream final : public cuda_batchnorm::Stream {
 
   Device& device() { return device_; }
 
-  void upload(void* destination, DType to, const void* host, DType from, int64_t count, std::shared_ptr<void> owner) override;
+  void upload(void* destination, DType to, const void* host, DType from, int64_t count) override;
   void download(void* host, DType to, const void* source, DType from, int64_t count) override;
   void copy(void* destination, const void* source, size_t bytes) override;
   void fill(void* destination, DType dtype, int64_t count, double value) override;

@@ -32,11 +32,11 @@ import {
 import { lastPlace, round, smallestSubnormal, unitRoundoff } from './dtype';
 
 /** Roundings of the size of the value itself. */
-const OWN = 36;
+const OWN = 12;
 /** Roundings of the size of the channel's deviation, from the mean. */
 const MEAN = 12;
 /** Roundings of the size of the sum of magnitudes, from summing a channel. */
-const SUM = 64;
+const SUM = 12;
 /** Roundings of the size of 1, from an exponential or an error function inside an activation. */
 const TRANSCENDENTAL = 6;
 

@@ -49,7 +49,7 @@ void movesData() {
   Stream& stream = device.defaultStream();
   void* const first = device.allocate(kBytes);
   void* const second = device.allocate(kBytes);
-  stream.upload(first, DType::Float32, ramp().data(), DType::Float32, kCount, nullptr);
+  stream.upload(first, DType::Float32, ramp().data(), DType::Float32, kCount);
   stream.copy(second, first, kBytes);
   CHECK(downloaded(device, second) == ramp());
   stream.fill(second, DType::Float32, kCount, -2.5);
@@ -70,7 +70,7 @@ void uploadsASnapshot() {
   Gate gate(device);
   {
     std::vector<float> values = ramp();
-    device.defaultStream().upload(block, DType::Float32, values.data(), DType::Float32, kCount, nullptr);
+    device.defaultStream().upload(block, DType::Float32, values.data(), DType::Float32, kCount);
     std::fill(values.begin(), values.end(), -1.0f);
   }
   gate.open();
@@ -106,7 +106,7 @@ void trainsWithoutNewMemory() {
   void* const input = device.allocate(kBytes);
   void* const output = device.allocate(kBytes);
   void* const statistics = device.allocate(3 * sizeof(float));
-  device.defaultStream().upload(input, DType::Float32, ramp().data(), DType::Float32, kCount, nullptr);
+  device.defaultStream().upload(input, DType::Float32, ramp().data(), DType::Float32, kCount);
   TrainingForward call;
   call.problem.outer = 1;
   call.problem.channels = 1;

@@ -11,7 +11,7 @@
 
 #include "../../core/activation.h"
 #include "../../core/dtype.h"
-#include "../../core/welford.h"
+#include "../../core/moments.h"
 
 namespace cuda_batchnorm::cpu {
 
