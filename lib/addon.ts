@@ -172,7 +172,7 @@ let loaded: NativeAddon | undefined;
 
 /** The addon, loaded at first use and never at import. After a failure the next call tries again. */
 export function addon(): NativeAddon {
-  loaded ??= loadAddon(packageRoot(__dirname), process.env.CUDA_BATCHNORM_VARIANT ?? 'release');
+  loaded ??= loadAddon(packageRoot(__dirname), process.env.CUDA_BATCHNORM_VARIANT || 'release');
   return loaded;
 }
 

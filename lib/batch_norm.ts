@@ -108,10 +108,21 @@ export class BatchNorm implements Disposable {
     this.eps = this.#settings.eps;
     this.axis = this.#settings.axis;
     this.activation = options.activation ?? 'identity';
-    this.weight = affineParts.weight ? this.#vectorOf(1) : null;
-    this.bias = affineParts.bias ? this.#vectorOf(0) : null;
-    this.runningMean = tracked ? this.#vectorOf(0) : null;
-    this.runningVar = tracked ? this.#vectorOf(1) : null;
+    const made: Tensor[] = [];
+    const vectorOf = (value: number): Tensor => {
+      const vector = this.#vectorOf(value);
+      made.push(vector);
+      return vector;
+    };
+    try {
+      this.weight = affineParts.weight ? vectorOf(1) : null;
+      this.bias = affineParts.bias ? vectorOf(0) : null;
+      this.runningMean = tracked ? vectorOf(0) : null;
+      this.runningVar = tracked ? vectorOf(1) : null;
+    } catch (error) {
+      for (const vector of made) vector.dispose(); // out of memory half way leaves nothing behind
+      throw error;
+    }
   }
 
   /** Whether the layer is in training mode. */

@@ -175,6 +175,9 @@ function checkRunning(problem: Problem, options: TrainingOptions): RunningStatis
   if (mean === null && variance === null) return null;
   if (mean === null) throw expected('a Tensor, as runningVar is given,', 'options.runningMean', options.runningMean);
   if (variance === null) throw expected('a Tensor, as runningMean is given,', 'options.runningVar', options.runningVar);
+  if (options.runningMean === options.runningVar) {
+    throw expected('a Tensor of its own, not runningMean,', 'options.runningVar', options.runningVar);
+  }
   return { mean, variance, momentum: factor, unbiased };
 }
 

@@ -12,7 +12,7 @@ namespace cuda_batchnorm::binding {
 namespace {
 
 BackendReport cudaReport() {
-  return {"cuda", false, "this build contains no CUDA code (CUDA compiler at build time: " CUDA_BATCHNORM_CUDA_COMPILER ")", ""};
+  return {"cuda", false, "this version has no CUDA backend yet (CUDA compiler at build time: " CUDA_BATCHNORM_CUDA_COMPILER ")", ""};
 }
 
 BackendReport cudnnReport() { return {"cudnn", false, "cuDNN computes on CUDA devices, and this build contains no CUDA code", ""}; }

@@ -461,7 +461,9 @@ class BackwardPass : public Pass {
       block.read(call_.bias, 0, bias);
       for (int64_t i = 0; i < count; ++i) {
         mean[i] += meanLow[i];
-        inverse_[first + i] = 1 / std::sqrt(variance[i] + p_.eps);
+        // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
+        const bool overflowed = !call_.constantStatistics && std::isinf(variance[i]);
+        inverse_[first + i] = overflowed ? std::nan("") : 1 / std::sqrt(variance[i] + p_.eps);
         scale_[first + i] = weight[i] * inverse_[first + i];
       }
       const SplitMean split(p_.dtype, mean, count);

@@ -6,7 +6,7 @@
 
 namespace cuda_batchnorm::cpu {
 
-Device::Device() : threads_(usableThreads()), pool_([this] { queue_.wait(); }, usableMemory()) {}
+Device::Device() : threads_(usableThreads()), pool_([this] { queue_.wait(); }, usableMemory() / 10 * 8) {}
 
 std::string Device::description() const {
   constexpr size_t kGibibyte = size_t{1} << 30;

@@ -19,12 +19,14 @@ export async function readCsv(file: string): Promise<Dataset> {
 /** As readCsv(), from text; `name` stands for it in errors. */
 export function parseCsv(text: string, name: string): Dataset {
   const lines = text.split(/\r?\n/);
-  const hasHeader = lines[0]!.split(',').some((field) => Number.isNaN(parse(field)));
+  const first = lines.findIndex((line) => line.trim() !== '');
+  const names = (lines[first] ?? '').split(',');
+  const hasHeader = names.every((field) => Number.isNaN(parse(field)));
   const features: number[] = [];
   const labels: number[] = [];
-  let columns = hasHeader ? lines[0]!.split(',').length : 0;
+  let columns = hasHeader ? names.length : 0;
   lines.forEach((line, index) => {
-    if ((hasHeader && index === 0) || line.trim() === '') return;
+    if ((hasHeader && index === first) || line.trim() === '') return;
     const where = `${name}, line ${index + 1}`;
     const fields = line.split(',');
     columns ||= fields.length;

@@ -25,7 +25,7 @@ export async function loadTask({ data, test, seed, quick }: TaskOptions): Promis
   const given = await readCsv(data);
   if (given.count < FEWEST_ROWS) throw new Error(`${data}: expected at least ${FEWEST_ROWS} rows to train on but found ${given.count}`);
   const parts = test === undefined ? split(given, random) : { train: given, test: await readCsv(test) };
-  const classes = Math.max(...given.labels) + 1;
+  const classes = given.labels.reduce((most, label) => Math.max(most, label), 0) + 1;
   if (classes < 2) throw new Error(`${data}: expected at least two classes but every row is of class 0`);
   if (test !== undefined) checkTest(parts.test, test, given, data, classes);
   scaleToUnit(parts.train, parts.test);
