@@ -53,6 +53,7 @@
         'native/cpu/memory_pool.cc',
         'native/cpu/plan.cc',
         'native/cpu/queue.cc',
+        'native/cpu/staging.cc',
         'native/cpu/stream.cc',
         'native/cpu/system.cc',
         'native/cpu/thread_pool.cc',

@@ -8,6 +8,11 @@ namespace cuda_batchnorm::cpu {
 
 Device::Device() : threads_(usableThreads()), pool_([this] { queue_.wait(); }, usableMemory() / 10 * 8) {}
 
+void Device::emptyCache() {
+  pool_.trim();
+  staging_.trim();
+}
+
 std::string Device::description() const {
   constexpr size_t kGibibyte = size_t{1} << 30;
   return processorName() + ", " + instructionSet() + ", " + std::to_string(threads_.threads()) +

@@ -8,6 +8,7 @@
 #include "../core/backend.h"
 #include "memory_pool.h"
 #include "queue.h"
+#include "staging.h"
 #include "stream.h"
 #include "thread_pool.h"
 
@@ -26,7 +27,7 @@ class Device final : public cuda_batchnorm::Device {
   void release(void* block) noexcept override;
   MemoryUse memory() const override { return pool_.use(); }
   void setMemoryLimit(size_t bytes) override { pool_.setLimit(bytes); }
-  void emptyCache() override { pool_.trim(); }
+  void emptyCache() override;
 
   cuda_batchnorm::Stream& defaultStream() override { return defaultStream_; }
   std::unique_ptr<cuda_batchnorm::Stream> createStream() override { return std::make_unique<Stream>(*this); }
@@ -34,6 +35,7 @@ class Device final : public cuda_batchnorm::Device {
   void synchronize() override { defaultStream_.synchronize(); }
 
   Queue& queue() { return queue_; }
+  Staging& staging() { return staging_; }
   ThreadPool& threads() { return threads_; }  // for the work on the queue
 
  private:
@@ -41,6 +43,7 @@ class Device final : public cuda_batchnorm::Device {
   Stream defaultStream_{*this};
   ThreadPool threads_;
   MemoryPool pool_;
+  Staging staging_;
   Queue queue_;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <utility>
 
 #include "batch_norm.h"
@@ -37,12 +36,6 @@ void fillOnThreads(ThreadPool& threads, void* destination, int64_t count, const 
   });
 }
 
-std::shared_ptr<void> snapshot(const void* host, size_t bytes) {
-  std::shared_ptr<void> copy(::operator new(bytes), [](void* memory) { ::operator delete(memory); });
-  copyBytes(copy.get(), host, bytes);
-  return copy;
-}
-
 }  // namespace
 
 void Stream::upload(void* destination, DType to, const void* host, DType from, int64_t count) {
@@ -52,8 +45,9 @@ void Stream::upload(void* destination, DType to, const void* host, DType from, i
     copyBytes(destination, host, bytes);
     return;
   }
-  device_.queue().submit(
-      [=, &threads = device_.threads(), values = snapshot(host, bytes)] { convert(threads, destination, to, values.get(), from, count); });
+  device_.queue().submit([=, &threads = device_.threads(), values = device_.staging().copy(host, bytes)] {
+    convert(threads, destination, to, values.get(), from, count);
+  });
 }
 
 void Stream::download(void* host, DType to, const void* source, DType from, int64_t count) {
