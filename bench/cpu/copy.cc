@@ -46,8 +46,8 @@ void copyPart(const Copy& copy, int part, int parts) {
   for (size_t at = begin; at < end; at += kPiece) std::memcpy(copy.destination + at, copy.source + at, std::min(kPiece, end - at));
 }
 
-// Threads that meet before and after every copy. They spin, because sleeping would cost more than the smallest copy;
-// and yield after a while, so that idle ones leave the cores to the other contenders.
+// Threads that meet before and after every copy. They spin, because sleeping would cost more than the smallest copy; but soon sleep,
+// so that idle ones leave the cores to the other contenders.
 class Team {
  public:
   explicit Team(int size) : size_(size) {
@@ -74,7 +74,7 @@ class Team {
   template <typename Condition>
   static void wait(Condition met) {
     for (int spins = 0; !met(); spins++) {
-      if (spins > 1'000'000) std::this_thread::sleep_for(std::chrono::microseconds(200));
+      if (spins > 50'000) std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
   }
 

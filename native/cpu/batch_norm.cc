@@ -252,7 +252,7 @@ bool needsPreciseMoments(double mean, double m2, const Problem& p) {
 class TrainingPass : public Pass {
  public:
   TrainingPass(const TrainingForward& call, void* workspace)
-      : Pass(call.problem, planReduction(call.problem), workspace),
+      : Pass(call.problem, planReduction(call.problem, 1), workspace),
         call_(call),
         coefficients_(arena_, p_),
         mean_(arena_.take<double>(plan_.chunks * p_.channels)),
@@ -412,7 +412,7 @@ class InferencePass : public Pass {
 class BackwardPass : public Pass {
  public:
   BackwardPass(const Backward& call, void* workspace)
-      : Pass(call.problem, planReduction(call.problem), workspace),
+      : Pass(call.problem, planReduction(call.problem, 2), workspace),
         call_(call),
         coefficients_(arena_, p_),
         scale_(arena_.take<double>(p_.channels)),

@@ -12,6 +12,8 @@ namespace {
 constexpr size_t kAlignment = 64;
 constexpr size_t kLargestRequest = size_t{1} << 62;
 
+size_t roundUp(size_t value, size_t step) { return (value + step - 1) / step * step; }
+
 }  // namespace
 
 MemoryPool::MemoryPool(std::function<void()> waitForWork, size_t limit) : waitForWork_(std::move(waitForWork)) { use_.limit = limit; }
@@ -20,12 +22,13 @@ MemoryPool::~MemoryPool() {
   for (auto& [address, block] : blocks_) systemFree(address, block.size);
 }
 
-// Four sizes to a doubling.
+// Four sizes to a doubling. What would fill most of a huge page gets all of it.
 size_t MemoryPool::blockSize(size_t bytes) {
   if (bytes > kLargestRequest) return 0;
   size_t step = kAlignment;
   while (step * 8 < bytes) step *= 2;
-  return std::max(kAlignment, (bytes + step - 1) / step * step);
+  const size_t size = std::max(kAlignment, roundUp(bytes, step));
+  return size > kHugePage && size % kHugePage > kHugePage / 2 ? roundUp(size, kHugePage) : size;
 }
 
 void* MemoryPool::allocate(size_t bytes) {

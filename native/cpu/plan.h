@@ -16,8 +16,8 @@ struct Plan {
   int64_t chunks = 1;       // per tile; 1 when resident
 };
 
-// For operations that need sums over a channel before they can write.
-Plan planReduction(const Problem& problem);
+// For operations that need sums over a channel before they can write: of one tensor, or of two read side by side.
+Plan planReduction(const Problem& problem, int64_t tensorsRead);
 
 // For operations that write each value from its own inputs: rows are cut into chunks of the tensor's values, in memory order.
 Plan planElementwise(const Problem& problem);

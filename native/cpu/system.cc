@@ -20,7 +20,6 @@ namespace cuda_batchnorm::cpu {
 namespace {
 
 constexpr size_t kAlignment = 64;
-constexpr size_t kHugePage = size_t{2} << 20;
 constexpr int kMostThreads = 1024;
 
 int threadsFromEnvironment(const std::string& setting) {

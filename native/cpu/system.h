@@ -13,7 +13,9 @@ size_t usableMemory();  // bytes
 
 std::string processorName();
 
-// Memory straight from the system: aligned to 64 bytes, large blocks to 2 MiB and in huge pages where possible. Null when refused.
+constexpr size_t kHugePage = size_t{2} << 20;
+
+// Memory straight from the system: aligned to 64 bytes, from kHugePage on to that and in such pages where possible. Null when refused.
 void* systemAllocate(size_t bytes) noexcept;
 void systemFree(void* block, size_t bytes) noexcept;
 

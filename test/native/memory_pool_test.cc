@@ -23,7 +23,7 @@ void roundsLittle() {
   for (size_t bytes = 256; bytes < (size_t{1} << 40); bytes += 1 + bytes / 97) {
     const size_t size = MemoryPool::blockSize(bytes);
     CHECK(size >= bytes && size % 64 == 0);
-    CHECK(size - bytes <= bytes / 4);
+    CHECK(size - bytes <= bytes / 3);
     CHECK(MemoryPool::blockSize(size) == size);
   }
   CHECK(MemoryPool::blockSize(0) == 64);

@@ -1,6 +1,5 @@
 // Kernels for rows of contiguous values in which the channel changes after a few columns or after each: channels last, and channels
-// first with a short inner dimension. Rows are read in memory order, four at a time, so that accumulators and coefficients are loaded
-// once for four.
+// first with a short inner dimension. A few rows are taken together, so that coefficients and accumulators are loaded once for all.
 
 #pragma once
 
@@ -10,29 +9,35 @@
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
 // Rows summed in the compute type before the sum goes on in double.
-constexpr int64_t kRowsPerBlock = 128;
-constexpr int64_t kRowsAtOnce = 4;
+constexpr int64_t kRowsPerBlock = 256;
+
+// Rows taken together, by measurement: the more, the fewer loads of coefficients and accumulators, and the more places to read from.
+constexpr int64_t kRowsSummed = 4;
+constexpr int64_t kRowsWritten = 2;
+
+// Columns whose gradient is computed at once, so that the coefficients stay in the first-level cache beside six rows.
+constexpr int64_t kGradientColumns = 512;
 
 // Most rows a sample takes.
-constexpr int64_t kSampleRows = 24;
+constexpr int64_t kSampleRows = 12;
 
-// One value per column, with room for a whole vector at the end.
+// One value per column, with room for a whole vector at the end, and more: were two arrays almost a multiple of a page apart, loads
+// from one would wait for the last stores to the other, as processors compare the last 12 bits of their addresses first.
 template <class C>
 struct ColumnArray {
-  alignas(KERNEL_VECTOR_BYTES) C values[kMaxTileColumns + Simd<C>::kWidth];
+  alignas(KERNEL_VECTOR_BYTES) C values[kMaxTileColumns + kMaxTileColumns / 4 + Simd<C>::kWidth];
 };
 
-// The number of rows is a template argument, so that loops over them disappear.
+// Rows taken together. Their number is a template argument, so that loops over them disappear.
 template <int64_t n>
 struct RowGroup {
   static constexpr int64_t kRows = n;
+  int64_t first;     // element
+  int64_t distance;  // elements from one row to the next
+
+  KERNEL_INLINE RowGroup at(int64_t column) const { return {first + column, distance}; }
+  KERNEL_INLINE int64_t row(int64_t k) const { return first + k * distance; }
 };
-template <class Body>
-KERNEL_INLINE void forEachRowGroup(int64_t rows, Body body) {
-  int64_t row = 0;
-  for (; row + kRowsAtOnce <= rows; row += kRowsAtOnce) body(row, RowGroup<kRowsAtOnce>{});
-  for (; row < rows; ++row) body(row, RowGroup<1>{});
-}
 
 // A tile whose rows are taken `repeats` at a time as one, so that few channels fill vectors too.
 struct FoldedTile {
@@ -42,8 +47,33 @@ struct FoldedTile {
   int64_t columns() const { return repeats * period(); }
 };
 
+constexpr int64_t kPage = 4096;
+
+// Calls body(row group) for the groups [begin, end) of n rows; what is left of the rows, one by one, is the last group.
+//
+// The rows of a group must not share a page: hardware prefetchers follow one place in each, and the others would cost more than is
+// saved. Short rows are therefore grouped with those a good part of the tile away; an odd number of rows, so that it is not a whole
+// number of pages, which would crowd the group into few sets of the first-level cache.
+template <class S, int64_t n, class Body>
+KERNEL_INLINE void forEachRowGroup(const FoldedTile& tile, int64_t begin, int64_t end, Body body) {
+  const bool neighbours = tile.stride * (int64_t)sizeof(S) >= kPage;
+  const bool manyApart = !neighbours && tile.rows >= 8 * n;
+  const int64_t whole = manyApart ? (tile.rows / n - 1) | 1 : tile.rows / n;
+  const int64_t step = neighbours ? n * tile.stride : tile.stride;
+  const int64_t distance = neighbours ? tile.stride : whole * tile.stride;
+  int64_t first = tile.offset + begin * step;
+  for (int64_t group = begin; group < (end < whole ? end : whole); ++group, first += step) body(RowGroup<n>{first, distance});
+  if (end <= whole) return;
+  for (int64_t row = whole * n; row < tile.rows; ++row) body(RowGroup<1>{tile.offset + row * tile.stride, 0});
+}
+
+template <int64_t n>
+inline int64_t rowGroups(const FoldedTile& tile) {
+  return (tile.rows + n - 1) / n;
+}
+
 // Columns that a folded row should have.
-constexpr int64_t kFoldedColumns = 64;
+constexpr int64_t kFoldedColumns = 256;
 
 inline int64_t repeatsOf(const ColumnTile& tile) {
   const bool rowsAreContiguous = tile.stride == tile.columns();
@@ -60,12 +90,12 @@ KERNEL_INLINE void forEachFold(const ColumnTile& tile, Body body) {
   if (left > 0) body(FoldedTile{tile.offset + folded * repeats * tile.stride, tile.stride, left, tile.inner, tile.channels, 1});
 }
 
-// A coefficient for each column: the channels' own array when a channel is one column.
+// A coefficient for each column: the channels' own array when a channel is one column. One that is not needed must not be read.
 template <class C>
 class ColumnCoefficients {
  public:
-  KERNEL_INLINE ColumnCoefficients(const void* perChannel, const FoldedTile& tile) : values_((const C*)perChannel) {
-    if (tile.columns() == tile.channels) return;
+  KERNEL_INLINE ColumnCoefficients(const void* perChannel, const FoldedTile& tile, bool needed = true) : values_((const C*)perChannel) {
+    if (!needed || tile.columns() == tile.channels) return;
     C* column = spread_.values;
     for (int64_t channel = 0; channel < tile.channels; ++channel, column += tile.inner) {
       // Whole vectors run over into the next channel, which comes after.
@@ -89,8 +119,8 @@ class ColumnCoefficients {
 template <class C>
 struct ColumnAffine {
   ColumnCoefficients<C> mean, scale, shift;
-  KERNEL_INLINE ColumnAffine(const Affine& affine, const FoldedTile& tile)
-      : mean(affine.mean, tile), scale(affine.scale, tile), shift(affine.shift, tile) {}
+  KERNEL_INLINE ColumnAffine(const Affine& affine, const FoldedTile& tile, bool needsScale = true, bool needsShift = true)
+      : mean(affine.mean, tile), scale(affine.scale, tile, needsScale), shift(affine.shift, tile, needsShift) {}
 
   template <class Lanes>
   KERNEL_INLINE AffineVectors<typename Simd<C>::Vector> at(int64_t column, Lanes lanes) const {
@@ -124,31 +154,78 @@ KERNEL_INLINE void addToTotals(const FoldedTile& tile, const C* sums, double* to
   }
 }
 
+// Sums over the rows of a group. They are added up before the accumulators come in: fewer roundings of large sums.
+template <class V>
+KERNEL_INLINE V sumOf(const V (&a)[1]) {
+  return a[0];
+}
+template <class V>
+KERNEL_INLINE V sumOf(const V (&a)[4]) {
+  return (a[0] + a[1]) + (a[2] + a[3]);
+}
+template <class V>
+KERNEL_INLINE V dotOf(const V (&a)[1], const V (&b)[1]) {
+  return a[0] * b[0];
+}
+template <class V>
+KERNEL_INLINE V dotOf(const V (&a)[4], const V (&b)[4]) {
+  return multiplyAdd(a[0], b[0], a[1] * b[1]) + multiplyAdd(a[2], b[2], a[3] * b[3]);
+}
+
 // Adds to two totals per channel, summing each column over blocks of rows in the compute type first.
-// add(first, second, row group, element, column, lanes) adds the group's values of one vector of columns.
-template <class C, class Add>
+// add(first, second, row group, column, lanes) adds the group's values of one vector of columns; the group begins at that column.
+template <class S, int64_t n, class Add>
 KERNEL_INLINE void sumColumns(const FoldedTile& tile, ChannelTotals& totals, Add add) {
-  using V = typename Simd<C>::Vector;
+  using C = Compute<S>;
+  using V = VectorOf<S>;
+  constexpr int64_t kGroupsPerBlock = kRowsPerBlock / n;
   const int64_t columns = tile.columns();
+  const int64_t groups = rowGroups<n>(tile);
   ColumnArray<C> first, second;
-  for (int64_t row = 0; row < tile.rows; row += kRowsPerBlock) {
-    const int64_t rows = tile.rows - row < kRowsPerBlock ? tile.rows - row : kRowsPerBlock;
+  for (int64_t group = 0; group < groups; group += kGroupsPerBlock) {
     for (int64_t c = 0; c < columns; c += Simd<C>::kWidth) {
       store(first.values + c, V{});
       store(second.values + c, V{});
     }
-    forEachRowGroup(rows, [&](int64_t groupRow, auto group) KERNEL_LAMBDA {
-      const int64_t start = tile.offset + (row + groupRow) * tile.stride;
+    const int64_t end = group + kGroupsPerBlock < groups ? group + kGroupsPerBlock : groups;
+    forEachRowGroup<S, n>(tile, group, end, [&](auto rows) KERNEL_LAMBDA {
       forEachVector<C>(columns, [&](int64_t c, auto lanes) KERNEL_LAMBDA {
         V a = load(first.values + c);
         V b = load(second.values + c);
-        add(a, b, group, start + c, c, lanes);
+        add(a, b, rows.at(c), c, lanes);
         store(first.values + c, a);
         store(second.values + c, b);
       });
     });
     addToTotals(tile, first.values, totals.first);
     addToTotals(tile, second.values, totals.second);
+  }
+}
+
+// The mean of a few of each channel's values: of short runs the first rows', of longer ones the first vectors' of a few rows.
+template <class S>
+void sampleCenters(const S* input, const ColumnTile& tile, Compute<S>* centers) {
+  using C = Compute<S>;
+  using V = VectorOf<S>;
+  const int64_t length = tile.inner < Simd<C>::kWidth ? tile.inner : Simd<C>::kWidth;
+  const int64_t wanted = kSampleValues / length < kSampleRows ? kSampleValues / length : kSampleRows;
+  const int64_t rows = wanted < tile.rows ? wanted : tile.rows;
+  const int64_t step = tile.inner < Simd<C>::kWidth ? tile.stride : tile.rows / rows * tile.stride;
+  const auto sumOfRows = [&](int64_t i, auto lanes) KERNEL_LAMBDA {
+    V sum = {};
+    for (int64_t row = 0; row < rows; ++row) sum += load(input + tile.offset + row * step + i, lanes);
+    return sum;
+  };
+  const C share = 1 / (C)(rows * length);
+  if (tile.inner == 1) {
+    forEachVector<C>(tile.channels,
+                     [&](int64_t c, auto lanes) KERNEL_LAMBDA { store(centers + c, sumOfRows(c, lanes) * broadcast(share)); });
+    return;
+  }
+  for (int64_t c = 0; c < tile.channels; ++c) {
+    const int64_t first = c * tile.inner;
+    const V sum = length == Simd<C>::kWidth ? sumOfRows(first, Whole{}) : sumOfRows(first, Part{length});
+    centers[c] = (C)sumLanes(sum) * share;
   }
 }
 
@@ -160,23 +237,12 @@ void columnShiftedSums(const S* input, const ColumnTile& tile, const Compute<S>*
   totals.clear(tile.channels);
   forEachFold(tile, [&](const FoldedTile& fold) {
     const ColumnCoefficients<C> center(centers, fold);
-    const V one = broadcast((C)1);
-    const int64_t stride = fold.stride;
-    sumColumns<C>(fold, totals, [&](V& sum, V& squares, auto group, int64_t i, int64_t c, auto lanes) KERNEL_LAMBDA {
+    sumColumns<S, kRowsSummed>(fold, totals, [&](V& sum, V& squares, auto rows, int64_t c, auto lanes) KERNEL_LAMBDA {
       const V middle = center.at(c, lanes);
-      V deviation[decltype(group)::kRows];
-      V square = {};
-      for (int64_t k = 0; k < decltype(group)::kRows; ++k) {
-        deviation[k] = load(input + i + k * stride, lanes) - middle;
-        square = multiplyAdd(deviation[k], deviation[k], square);
-      }
-      squares += square;
-      if constexpr (decltype(group)::kRows == 4) {
-        // Two sums by addition, two by multiplication with one: processors have other units for each.
-        sum = multiplyAdd(deviation[3], one, multiplyAdd(deviation[2], one, sum + (deviation[0] + deviation[1])));
-      } else {
-        sum += deviation[0];
-      }
+      V deviation[rows.kRows];
+      for (int64_t k = 0; k < rows.kRows; ++k) deviation[k] = load(input + rows.row(k), lanes) - middle;
+      sum += sumOf(deviation);
+      squares += dotOf(deviation, deviation);
     });
   });
 }
@@ -200,7 +266,7 @@ bool momentsAboutCenters(const ColumnTile& tile, const C* centers, const Channel
 template <class S>
 void columnMoments(const void* input, const ColumnTile& tile, double* mean, double* m2) {
   using C = Compute<S>;
-  ColumnArray<C> centers = {};
+  ColumnArray<C> centers;
   ChannelTotals totals;
   const auto measure = [&](const ColumnTile& part) {
     columnShiftedSums((const S*)input, part, centers.values, totals);
@@ -210,15 +276,19 @@ void columnMoments(const void* input, const ColumnTile& tile, double* mean, doub
     for (int64_t c = 0; c < tile.channels; ++c) centers.values[c] = (C)mean[c];
   };
 
-  ColumnTile sample = tile;
-  sample.rows = kSampleValues / tile.inner < kSampleRows ? kSampleValues / tile.inner + 1 : kSampleRows;
-  if (sample.rows < repeatsOf(tile)) sample.rows = repeatsOf(tile);
-  if (sample.rows > tile.rows) sample.rows = tile.rows;
-  measure(sample);
-  moveCenters();
+  sampleCenters((const S*)input, tile, centers.values);
   if (measure(tile)) return;
   moveCenters();
   measure(tile);
+}
+
+// Stores compute(element) for one vector of each row. All rows are computed first: a load right after a store waits for it where the
+// two addresses have their last 12 bits in common.
+template <class S, class Rows, class Lanes, class Compute>
+KERNEL_INLINE void storeRows(S* destination, Rows rows, Lanes lanes, Compute compute) {
+  VectorOf<S> values[Rows::kRows];
+  for (int64_t k = 0; k < Rows::kRows; ++k) values[k] = compute(rows.row(k));
+  for (int64_t k = 0; k < Rows::kRows; ++k) store(destination + rows.row(k), values[k], lanes);
 }
 
 template <class S>
@@ -232,12 +302,16 @@ struct ColumnForward {
     const ForwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
       const ColumnAffine<Compute<S>> coefficients(affine, fold);
-      for (int64_t row = 0; row < fold.rows; ++row) {
-        const int64_t first = fold.offset + row * fold.stride;
-        forEachVector<Compute<S>>(fold.columns(), [&](int64_t c, auto lanes) KERNEL_LAMBDA {
-          forwardVector<S, kind, hasResidual>(local, first + c, coefficients.at(c, lanes), lanes);
+      const int64_t columns = fold.columns();
+      // One row where masks may be written too: GCC 12 breaks down over two of them with SSE2.
+      constexpr int64_t kRows = hasResidual && kind != ActivationKind::Identity ? 1 : kRowsWritten;
+      forEachRowGroup<S, kRows>(fold, 0, rowGroups<kRows>(fold), [&](auto rows) KERNEL_LAMBDA {
+        forEachVector<Compute<S>>(columns, [&](int64_t c, auto lanes) KERNEL_LAMBDA {
+          const auto vectors = coefficients.at(c, lanes);
+          storeRows((S*)local.output, rows.at(c), lanes,
+                    [&](int64_t i) KERNEL_LAMBDA { return forwardVector<S, kind, hasResidual>(local, i, vectors, lanes); });
         });
-      }
+      });
     });
   }
 };
@@ -259,16 +333,17 @@ struct ColumnGradientSums {
     using V = VectorOf<S>;
     const BackwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
-      const ColumnAffine<Compute<S>> coefficients(affine.forward, fold);
-      const int64_t stride = fold.stride;
-      sumColumns<Compute<S>>(fold, totals, [&](V& sum, V& dot, auto group, int64_t i, int64_t c, auto lanes) KERNEL_LAMBDA {
+      const ColumnAffine<Compute<S>> coefficients(affine.forward, fold, usesPreActivation(source), usesPreActivation(source));
+      sumColumns<S, kRowsSummed>(fold, totals, [&](V& sum, V& dot, auto rows, int64_t c, auto lanes) KERNEL_LAMBDA {
         const auto vectors = coefficients.at(c, lanes);
-        for (int64_t k = 0; k < decltype(group)::kRows; ++k) {
-          const V x = load((const S*)local.input + i + k * stride, lanes);
-          const V dz = preActivationGradient<S, source>(local, i + k * stride, x, vectors, lanes);
-          sum += dz;
-          dot = multiplyAdd(dz, x - vectors.mean, dot);
+        V deviation[rows.kRows], gradient[rows.kRows];
+        for (int64_t k = 0; k < rows.kRows; ++k) {
+          const V x = load((const S*)local.input + rows.row(k), lanes);
+          deviation[k] = x - vectors.mean;
+          gradient[k] = preActivationGradient<S, source>(local, rows.row(k), x, vectors, lanes);
         }
+        sum += sumOf(gradient);
+        dot += dotOf(gradient, deviation);
       });
     });
   }
@@ -282,6 +357,14 @@ void columnGradientSums(const BackwardTensors& tensors, const ColumnTile& tile, 
   for (int64_t c = 0; c < tile.channels; ++c) sums[c] = {totals.first[c], totals.second[c]};
 }
 
+// Calls body(first, count) for nearly equal parts of the columns, of kGradientColumns at most; all but the last are whole lines.
+template <class Body>
+KERNEL_INLINE void forEachPart(int64_t columns, Body body) {
+  const int64_t parts = (columns + kGradientColumns - 1) / kGradientColumns;
+  const int64_t size = ((columns + parts - 1) / parts + kLineValues - 1) / kLineValues * kLineValues;
+  for (int64_t first = 0; first < columns; first += size) body(first, size < columns - first ? size : columns - first);
+}
+
 template <class S>
 struct ColumnGradient {
   const BackwardTensors& tensors;
@@ -293,16 +376,19 @@ struct ColumnGradient {
     using C = Compute<S>;
     const BackwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
-      const ColumnAffine<C> coefficients(affine.forward, fold);
+      const ColumnAffine<C> coefficients(affine.forward, fold, true, usesPreActivation(source));
       const ColumnCoefficients<C> slope(affine.slope, fold);
       const ColumnCoefficients<C> offset(affine.offset, fold);
-      for (int64_t row = 0; row < fold.rows; ++row) {
-        const int64_t first = fold.offset + row * fold.stride;
-        forEachVector<C>(fold.columns(), [&](int64_t c, auto lanes) KERNEL_LAMBDA {
-          const BackwardVectors<VectorOf<S>> vectors = {coefficients.at(c, lanes), slope.at(c, lanes), offset.at(c, lanes)};
-          gradientVector<S, source>(local, first + c, vectors, lanes);
+      forEachPart(fold.columns(), [&](int64_t begin, int64_t columns) KERNEL_LAMBDA {
+        forEachRowGroup<S, kRowsWritten>(fold, 0, rowGroups<kRowsWritten>(fold), [&](auto rows) KERNEL_LAMBDA {
+          forEachVector<C>(columns, [&](int64_t column, auto lanes) KERNEL_LAMBDA {
+            const int64_t c = begin + column;
+            const BackwardVectors<VectorOf<S>> vectors = {coefficients.at(c, lanes), slope.at(c, lanes), offset.at(c, lanes)};
+            storeRows((S*)local.gradInput, rows.at(c), lanes,
+                      [&](int64_t i) KERNEL_LAMBDA { return gradientVector<S, source>(local, i, vectors, lanes); });
+          });
         });
-      }
+      });
     });
   }
 };

@@ -87,7 +87,7 @@ struct BackwardVectors {
 };
 
 template <class S, ActivationKind kind, bool hasResidual, class Lanes>
-KERNEL_INLINE void forwardVector(const ForwardTensors& tensors, int64_t i, const AffineVectors<VectorOf<S>>& affine, Lanes lanes) {
+KERNEL_INLINE VectorOf<S> forwardVector(const ForwardTensors& tensors, int64_t i, const AffineVectors<VectorOf<S>>& affine, Lanes lanes) {
   using C = Compute<S>;
   VectorOf<S> z = affine.apply(load((const S*)tensors.input + i, lanes));
   if constexpr (hasResidual) {
@@ -96,11 +96,13 @@ KERNEL_INLINE void forwardVector(const ForwardTensors& tensors, int64_t i, const
       if (tensors.mask) storeMask<C>(tensors.mask + i, ~(typename Simd<C>::Mask)(z <= 0), lanes);
     }
   }
-  store((S*)tensors.output + i, activate<kind>(tensors.activation, z), lanes);
+  return activate<kind>(tensors.activation, z);
 }
 
 // Where the gradient at the pre-activation comes from.
 enum class GradientSource { Plain, Relu, ReluResidual, Other, OtherResidual, Mask };
+
+constexpr bool usesPreActivation(GradientSource source) { return source != GradientSource::Plain && source != GradientSource::Mask; }
 
 template <class S, GradientSource source, class Lanes>
 KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, int64_t i, VectorOf<S> x,
@@ -119,16 +121,14 @@ KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, 
 }
 
 template <class S, GradientSource source, class Lanes>
-KERNEL_INLINE void gradientVector(const BackwardTensors& tensors, int64_t i, const BackwardVectors<VectorOf<S>>& affine, Lanes lanes) {
+KERNEL_INLINE VectorOf<S> gradientVector(const BackwardTensors& tensors, int64_t i, const BackwardVectors<VectorOf<S>>& affine,
+                                         Lanes lanes) {
   const VectorOf<S> x = load((const S*)tensors.input + i, lanes);
   const VectorOf<S> dz = preActivationGradient<S, source>(tensors, i, x, affine.forward, lanes);
   if (tensors.gradResidual) store((S*)tensors.gradResidual + i, dz, lanes);
-  VectorOf<S> gradient = dz * affine.forward.scale;
   // Constant statistics do not depend on x, so its NaN and infinities stay out.
-  if (!tensors.constantStatistics) {
-    gradient = multiplyAdd(dz, affine.forward.scale, multiplyAdd(x - affine.forward.mean, affine.slope, affine.offset));
-  }
-  store((S*)tensors.gradInput + i, gradient, lanes);
+  if (tensors.constantStatistics) return dz * affine.forward.scale;
+  return multiplyAdd(dz, affine.forward.scale, multiplyAdd(x - affine.forward.mean, affine.slope, affine.offset));
 }
 
 inline GradientSource gradientSource(const BackwardTensors& tensors) {

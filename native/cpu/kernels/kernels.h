@@ -18,6 +18,8 @@ namespace cuda_batchnorm::cpu {
 // Most columns a column kernel takes at once: a few rows, their accumulators and their coefficients then fit the first-level cache.
 constexpr int64_t kMaxTileColumns = 1024;
 
+constexpr int64_t kLineValues = 16;  // float32 values in a cache line
+
 // A range of one channel's values, numbered 0 .. outer * inner - 1 in memory order.
 struct RowRange {
   int64_t offset;  // elements from the tensor's start to the channel's first value

@@ -130,7 +130,7 @@ struct RowForward {
     const auto coefficients = broadcastAffine<S>(affine);
     forEachRun(range, [&](int64_t position, int64_t length) KERNEL_LAMBDA {
       forEachAlignedVector((const S*)local.output + position, length, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-        forwardVector<S, kind, hasResidual>(local, position + i, coefficients, lanes);
+        store((S*)local.output + position + i, forwardVector<S, kind, hasResidual>(local, position + i, coefficients, lanes), lanes);
       });
     });
   }
@@ -184,7 +184,7 @@ struct RowGradient {
     const auto coefficients = broadcastAffine<S>(affine);
     forEachRun(range, [&](int64_t position, int64_t length) KERNEL_LAMBDA {
       forEachAlignedVector((const S*)local.gradInput + position, length, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-        gradientVector<S, source>(local, position + i, coefficients, lanes);
+        store((S*)local.gradInput + position + i, gradientVector<S, source>(local, position + i, coefficients, lanes), lanes);
       });
     });
   }

@@ -17,8 +17,8 @@ struct ShiftedSums {
 // About so many of a channel's first values give the center.
 constexpr int64_t kSampleValues = 48;
 
-// The center may be one deviation off: the variance is then a difference of numbers at most twice as large.
-constexpr double kTolerance = 1;
+// The square of how many deviations the center may be off: the variance is then a difference of numbers at most three times as large.
+constexpr double kTolerance = 2;
 
 inline Moments momentsOf(const ShiftedSums& sums, double center, double count) {
   const double offset = sums.sum / count;
