@@ -105,24 +105,21 @@ class Geometry {
   int64_t firstChannel(int64_t tile) const { return tile * plan_.channelsPerTile; }
   int64_t endChannel(int64_t tile) const { return std::min(firstChannel(tile) + plan_.channelsPerTile, problem_.channels); }
 
-  RowRange range(int64_t channel, int64_t chunk) const {
-    return {channel * problem_.inner, stride(), problem_.inner, chunk * plan_.chunkLength, chunkLength(chunk, problem_.valuesPerChannel())};
-  }
-
-  ColumnTile tile(const Task& task) const {
+  Tile tile(const Task& task) const {
     const int64_t first = firstChannel(task.tile);
-    return {task.chunk * plan_.chunkLength * stride() + first * problem_.inner, stride(), chunkLength(task.chunk, problem_.outer),
-            problem_.inner, endChannel(task.tile) - first};
+    const int64_t part = task.chunk % plan_.partsPerRun;
+    const int64_t offset = firstRow(task.chunk) * stride() + first * problem_.inner + part * plan_.partLength;
+    return {offset, stride(), rows(task.chunk), length(part), endChannel(task.tile) - first};
   }
 
   // Values of one channel in a chunk.
-  int64_t valuesInChunk(int64_t chunk) const {
-    return plan_.columns ? chunkLength(chunk, problem_.outer) * problem_.inner : chunkLength(chunk, problem_.valuesPerChannel());
-  }
+  int64_t valuesInChunk(int64_t chunk) const { return rows(chunk) * length(chunk % plan_.partsPerRun); }
 
  private:
   int64_t stride() const { return problem_.channels * problem_.inner; }
-  int64_t chunkLength(int64_t chunk, int64_t length) const { return std::min(plan_.chunkLength, length - chunk * plan_.chunkLength); }
+  int64_t firstRow(int64_t chunk) const { return chunk / plan_.partsPerRun * plan_.rowsPerChunk; }
+  int64_t rows(int64_t chunk) const { return std::min(plan_.rowsPerChunk, problem_.outer - firstRow(chunk)); }
+  int64_t length(int64_t part) const { return std::min(plan_.partLength, problem_.inner - part * plan_.partLength); }
 
   const Problem& problem_;
   const Plan& plan_;
@@ -186,25 +183,21 @@ struct BackwardCoefficients {
 
 // ---- what every pass has ----
 
+const Kernels::Family& kernelsFor(const Problem& problem, const Plan& plan) {
+  const Kernels::ForDType& all = kernels().forDType[static_cast<int>(problem.dtype)];
+  return plan.columns ? all.columns : all.runs;
+}
+
 class Pass {
  public:
   size_t workspaceBytes() const { return arena_.used(); }
 
  protected:
   Pass(const Problem& problem, const Plan& plan, void* workspace)
-      : p_(problem), plan_(plan), geometry_(p_, plan_), kernels_(kernels().forDType[static_cast<int>(p_.dtype)]), arena_(workspace) {}
-
-  template <class Body>
-  void forEachChannel(int64_t tile, Body body) const {
-    for (int64_t c = geometry_.firstChannel(tile); c < geometry_.endChannel(tile); ++c) body(c);
-  }
+      : p_(problem), plan_(plan), geometry_(p_, plan_), kernels_(kernelsFor(p_, plan_)), arena_(workspace) {}
 
   void forward(const Task& task, const ForwardTensors& tensors, const ForwardCoefficients& coefficients) const {
-    if (plan_.columns) {
-      kernels_.columnForward(tensors, geometry_.tile(task), coefficients.from(geometry_.firstChannel(task.tile)));
-    } else {
-      forEachChannel(task.tile, [&](int64_t c) { kernels_.rowForward(tensors, geometry_.range(c, task.chunk), coefficients.from(c)); });
-    }
+    kernels_.forward(tensors, geometry_.tile(task), coefficients.from(geometry_.firstChannel(task.tile)));
   }
 
   // Calls body(first channel, end) for blocks of channels: work per channel after all chunks are measured.
@@ -222,7 +215,7 @@ class Pass {
   const Problem& p_;
   const Plan plan_;
   const Geometry geometry_;
-  const Kernels::ForDType& kernels_;
+  const Kernels::Family& kernels_;
   Arena arena_;
 };
 
@@ -279,15 +272,7 @@ class TrainingPass : public Pass {
 
   void measure(const Task& task) {
     const int64_t first = index(task.chunk, geometry_.firstChannel(task.tile));
-    if (plan_.columns) {
-      kernels_.columnMoments(call_.input, geometry_.tile(task), mean_ + first, m2_ + first);
-      return;
-    }
-    forEachChannel(task.tile, [&](int64_t c) {
-      const Moments moments = kernels_.rowMoments(call_.input, geometry_.range(c, task.chunk));
-      mean_[index(task.chunk, c)] = moments.mean;
-      m2_[index(task.chunk, c)] = moments.m2;
-    });
+    kernels_.moments(call_.input, geometry_.tile(task), mean_ + first, m2_ + first);
   }
 
   // Merges the chunks of each channel into the first (Chan, Golub & LeVeque 1979). A chunk holds as many values of every channel, so
@@ -382,26 +367,10 @@ class InferencePass : public Pass {
       scaleOf(weight, variance, count, scale);
       coefficients_.set(first, count, SplitMean(p_.dtype, mean, count), scale, bias);
     });
-    if (plan_.columns) {
-      threads.run(geometry_.tasks(), [this](int64_t i) { forward(geometry_.task(i), tensors_, coefficients_); });
-    } else {
-      threads.run(plan_.chunks, [this](int64_t chunk) { forwardRuns(chunk * plan_.chunkLength); });
-    }
+    threads.run(geometry_.tasks(), [this](int64_t i) { forward(geometry_.task(i), tensors_, coefficients_); });
   }
 
  private:
-  // One chunk of the tensor in memory order, run by run.
-  void forwardRuns(int64_t begin) const {
-    const int64_t end = std::min(begin + plan_.chunkLength, p_.size());
-    for (int64_t i = begin; i < end;) {
-      const int64_t run = i / p_.inner;
-      const int64_t count = std::min((run + 1) * p_.inner, end) - i;
-      const RowRange range = {i, 0, p_.inner, 0, count};
-      kernels_.rowForward(tensors_, range, coefficients_.from(run % p_.channels));
-      i += count;
-    }
-  }
-
   const InferenceForward& call_;
   ForwardCoefficients coefficients_;
   ForwardTensors tensors_;
@@ -474,13 +443,7 @@ class BackwardPass : public Pass {
 
   void sum(const Task& task) {
     const int64_t first = geometry_.firstChannel(task.tile);
-    if (plan_.columns) {
-      kernels_.columnGradientSums(tensors_, geometry_.tile(task), coefficients_.from(first), sums(task.chunk, first));
-    } else {
-      forEachChannel(task.tile, [&](int64_t c) {
-        *sums(task.chunk, c) = kernels_.rowGradientSums(tensors_, geometry_.range(c, task.chunk), coefficients_.from(c));
-      });
-    }
+    kernels_.gradientSums(tensors_, geometry_.tile(task), coefficients_.from(first), sums(task.chunk, first));
   }
 
   // Parameter gradients, and the coefficients of the input's.
@@ -511,11 +474,7 @@ class BackwardPass : public Pass {
   }
 
   void gradient(const Task& task) {
-    if (plan_.columns) {
-      kernels_.columnGradient(tensors_, geometry_.tile(task), coefficients_.from(geometry_.firstChannel(task.tile)));
-    } else {
-      forEachChannel(task.tile, [&](int64_t c) { kernels_.rowGradient(tensors_, geometry_.range(c, task.chunk), coefficients_.from(c)); });
-    }
+    kernels_.gradient(tensors_, geometry_.tile(task), coefficients_.from(geometry_.firstChannel(task.tile)));
   }
 
   const Backward& call_;

@@ -7,19 +7,23 @@
 
 namespace cuda_batchnorm::cpu {
 
+// Tiles are groups of channels. Each is cut into chunks: of the rows of the [outer, channels * inner] matrix, or of single runs of
+// `inner` values where those are long.
 struct Plan {
   bool columns = false;   // which family of kernels: see kernels/kernels.h
   bool resident = false;  // a tile fits the cache: one task reads it from memory once and does everything
   int64_t channelsPerTile = 1;
   int64_t tiles = 1;
-  int64_t chunkLength = 1;  // rows: values of a channel; columns: rows of the [outer, channels * inner] matrix
-  int64_t chunks = 1;       // per tile; 1 when resident
+  int64_t rowsPerChunk = 1;
+  int64_t partLength = 1;  // values of a run in a chunk: all of them, or less where a chunk is part of one run
+  int64_t partsPerRun = 1;
+  int64_t chunks = 1;  // per tile; 1 when resident
 };
 
 // For operations that need sums over a channel before they can write: of one tensor, or of two read side by side.
 Plan planReduction(const Problem& problem, int64_t tensorsRead);
 
-// For operations that write each value from its own inputs: rows are cut into chunks of the tensor's values, in memory order.
+// For operations that write each value from its own inputs.
 Plan planElementwise(const Problem& problem);
 
 }  // namespace cuda_batchnorm::cpu

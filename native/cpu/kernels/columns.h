@@ -18,16 +18,6 @@ constexpr int64_t kRowsWritten = 2;
 // Columns whose gradient is computed at once, so that the coefficients stay in the first-level cache beside six rows.
 constexpr int64_t kGradientColumns = 512;
 
-// Most rows a sample takes.
-constexpr int64_t kSampleRows = 12;
-
-// One value per column, with room for a whole vector at the end, and more: were two arrays almost a multiple of a page apart, loads
-// from one would wait for the last stores to the other, as processors compare the last 12 bits of their addresses first.
-template <class C>
-struct ColumnArray {
-  alignas(KERNEL_VECTOR_BYTES) C values[kMaxTileColumns + kMaxTileColumns / 4 + Simd<C>::kWidth];
-};
-
 // Rows taken together. Their number is a template argument, so that loops over them disappear.
 template <int64_t n>
 struct RowGroup {
@@ -75,14 +65,14 @@ inline int64_t rowGroups(const FoldedTile& tile) {
 // Columns that a folded row should have.
 constexpr int64_t kFoldedColumns = 256;
 
-inline int64_t repeatsOf(const ColumnTile& tile) {
+inline int64_t repeatsOf(const Tile& tile) {
   const bool rowsAreContiguous = tile.stride == tile.columns();
   return rowsAreContiguous && tile.columns() < kFoldedColumns ? kFoldedColumns / tile.columns() : 1;
 }
 
 // Calls body with the tile folded, then with the rows that were left over.
 template <class Body>
-KERNEL_INLINE void forEachFold(const ColumnTile& tile, Body body) {
+KERNEL_INLINE void forEachFold(const Tile& tile, Body body) {
   const int64_t repeats = repeatsOf(tile);
   const int64_t folded = tile.rows / repeats;
   const int64_t left = tile.rows - folded * repeats;
@@ -125,16 +115,6 @@ struct ColumnAffine {
   template <class Lanes>
   KERNEL_INLINE AffineVectors<typename Simd<C>::Vector> at(int64_t column, Lanes lanes) const {
     return {mean.at(column, lanes), scale.at(column, lanes), shift.at(column, lanes)};
-  }
-};
-
-// Two totals per channel of the tile.
-struct ChannelTotals {
-  double first[kMaxTileColumns];
-  double second[kMaxTileColumns];
-
-  void clear(int64_t channels) {
-    for (int64_t c = 0; c < channels; ++c) first[c] = second[c] = 0;
   }
 };
 
@@ -202,39 +182,11 @@ KERNEL_INLINE void sumColumns(const FoldedTile& tile, ChannelTotals& totals, Add
   }
 }
 
-// The mean of a few of each channel's values: of short runs the first rows', of longer ones the first vectors' of a few rows.
-template <class S>
-void sampleCenters(const S* input, const ColumnTile& tile, Compute<S>* centers) {
-  using C = Compute<S>;
-  using V = VectorOf<S>;
-  const int64_t length = tile.inner < Simd<C>::kWidth ? tile.inner : Simd<C>::kWidth;
-  const int64_t wanted = kSampleValues / length < kSampleRows ? kSampleValues / length : kSampleRows;
-  const int64_t rows = wanted < tile.rows ? wanted : tile.rows;
-  const int64_t step = tile.inner < Simd<C>::kWidth ? tile.stride : tile.rows / rows * tile.stride;
-  const auto sumOfRows = [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-    V sum = {};
-    for (int64_t row = 0; row < rows; ++row) sum += load(input + tile.offset + row * step + i, lanes);
-    return sum;
-  };
-  const C share = 1 / (C)(rows * length);
-  if (tile.inner == 1) {
-    forEachVector<C>(tile.channels,
-                     [&](int64_t c, auto lanes) KERNEL_LAMBDA { store(centers + c, sumOfRows(c, lanes) * broadcast(share)); });
-    return;
-  }
-  for (int64_t c = 0; c < tile.channels; ++c) {
-    const int64_t first = c * tile.inner;
-    const V sum = length == Simd<C>::kWidth ? sumOfRows(first, Whole{}) : sumOfRows(first, Part{length});
-    centers[c] = (C)sumLanes(sum) * share;
-  }
-}
-
 // Sums of x - center and of its square, for each channel of the tile.
 template <class S>
-void columnShiftedSums(const S* input, const ColumnTile& tile, const Compute<S>* centers, ChannelTotals& totals) {
+void columnShiftedSums(const S* input, const Tile& tile, const Compute<S>* centers, ChannelTotals& totals) {
   using C = Compute<S>;
   using V = VectorOf<S>;
-  totals.clear(tile.channels);
   forEachFold(tile, [&](const FoldedTile& fold) {
     const ColumnCoefficients<C> center(centers, fold);
     sumColumns<S, kRowsSummed>(fold, totals, [&](V& sum, V& squares, auto rows, int64_t c, auto lanes) KERNEL_LAMBDA {
@@ -247,39 +199,11 @@ void columnShiftedSums(const S* input, const ColumnTile& tile, const Compute<S>*
   });
 }
 
-// Moments from sums about the centers; whether all of them are accurate.
-template <class C>
-bool momentsAboutCenters(const ColumnTile& tile, const C* centers, const ChannelTotals& totals, double* mean, double* m2) {
-  const auto count = (double)(tile.rows * tile.inner);
-  const double share = 1 / count;
-  int64_t inaccurate = 0;
-  for (int64_t c = 0; c < tile.channels; ++c) {
-    const double offset = totals.first[c] * share;
-    const double shifted = totals.first[c] * offset;
-    mean[c] = (double)centers[c] + offset;
-    m2[c] = totals.second[c] - shifted;
-    inaccurate += !(shifted <= kTolerance * m2[c]);
-  }
-  return inaccurate == 0;
-}
-
 template <class S>
-void columnMoments(const void* input, const ColumnTile& tile, double* mean, double* m2) {
-  using C = Compute<S>;
-  ColumnArray<C> centers;
-  ChannelTotals totals;
-  const auto measure = [&](const ColumnTile& part) {
-    columnShiftedSums((const S*)input, part, centers.values, totals);
-    return momentsAboutCenters(part, centers.values, totals, mean, m2);
-  };
-  const auto moveCenters = [&] {
-    for (int64_t c = 0; c < tile.channels; ++c) centers.values[c] = (C)mean[c];
-  };
-
-  sampleCenters((const S*)input, tile, centers.values);
-  if (measure(tile)) return;
-  moveCenters();
-  measure(tile);
+void columnMoments(const void* input, const Tile& tile, double* mean, double* m2) {
+  const auto* values = (const S*)input;
+  momentsOf(values, tile, mean, m2,
+            [&](const Compute<S>* centers, ChannelTotals& totals) { columnShiftedSums(values, tile, centers, totals); });
 }
 
 // Stores compute(element) for one vector of each row. All rows are computed first: a load right after a store waits for it where the
@@ -294,7 +218,7 @@ KERNEL_INLINE void storeRows(S* destination, Rows rows, Lanes lanes, Compute com
 template <class S>
 struct ColumnForward {
   const ForwardTensors& tensors;
-  const ColumnTile& tile;
+  const Tile& tile;
   const Affine& affine;
 
   template <ActivationKind kind, bool hasResidual>
@@ -317,14 +241,14 @@ struct ColumnForward {
 };
 
 template <class S>
-void columnForward(const ForwardTensors& tensors, const ColumnTile& tile, const Affine& affine) {
+void columnForward(const ForwardTensors& tensors, const Tile& tile, const Affine& affine) {
   dispatchForward(tensors, ColumnForward<S>{tensors, tile, affine});
 }
 
 template <class S>
 struct ColumnGradientSums {
   const BackwardTensors& tensors;
-  const ColumnTile& tile;
+  const Tile& tile;
   const BackwardAffine& affine;
   ChannelTotals& totals;
 
@@ -350,7 +274,7 @@ struct ColumnGradientSums {
 };
 
 template <class S>
-void columnGradientSums(const BackwardTensors& tensors, const ColumnTile& tile, const BackwardAffine& affine, GradientSums* sums) {
+void columnGradientSums(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine, GradientSums* sums) {
   ChannelTotals totals;
   totals.clear(tile.channels);
   dispatchBackward(tensors, ColumnGradientSums<S>{tensors, tile, affine, totals});
@@ -368,7 +292,7 @@ KERNEL_INLINE void forEachPart(int64_t columns, Body body) {
 template <class S>
 struct ColumnGradient {
   const BackwardTensors& tensors;
-  const ColumnTile& tile;
+  const Tile& tile;
   const BackwardAffine& affine;
 
   template <GradientSource source>
@@ -394,7 +318,7 @@ struct ColumnGradient {
 };
 
 template <class S>
-void columnGradient(const BackwardTensors& tensors, const ColumnTile& tile, const BackwardAffine& affine) {
+void columnGradient(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine) {
   dispatchBackward(tensors, ColumnGradient<S>{tensors, tile, affine});
 }
 

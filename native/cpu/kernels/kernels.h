@@ -1,7 +1,7 @@
 // What the SIMD kernels offer: one table of functions per instruction set, filled by compiling the same sources with other flags.
 //
 // Two shapes of loop cover every problem [outer, channels, inner]:
-//   rows     inner is long: a channel is `outer` runs of `inner` contiguous values, with one set of coefficients.
+//   runs     inner is long: a channel is `outer` runs of `inner` contiguous values, with one set of coefficients.
 //   columns  inner is short or 1: a row of channels * inner contiguous values, each column with its own coefficients.
 //
 // Pointers are void because the table is indexed by dtype. "Compute type" is double for float64 and float for the others.
@@ -11,37 +11,28 @@
 
 #include "../../core/activation.h"
 #include "../../core/dtype.h"
-#include "../../core/moments.h"
 
 namespace cuda_batchnorm::cpu {
 
-// Most columns a column kernel takes at once: a few rows, their accumulators and their coefficients then fit the first-level cache.
+// Most channels a tile may have, and most columns where the column kernels take it: a few rows, their accumulators and their
+// coefficients then fit the first-level cache.
 constexpr int64_t kMaxTileColumns = 1024;
 
 constexpr int64_t kLineValues = 16;  // float32 values in a cache line
 
-// A range of one channel's values, numbered 0 .. outer * inner - 1 in memory order.
-struct RowRange {
-  int64_t offset;  // elements from the tensor's start to the channel's first value
-  int64_t stride;  // channels * inner: elements from one run to the next
-  int64_t inner;   // values in a run
-  int64_t begin;
-  int64_t count;
-};
-
-// A rectangle of the [outer, channels * inner] matrix: whole channels of some of its rows.
-struct ColumnTile {
+// A rectangle of the [outer, channels * inner] matrix: whole channels of some of its rows, or a part of one channel.
+struct Tile {
   int64_t offset;  // elements from the tensor's start to the tile's first value
   int64_t stride;  // elements from one row to the next
   int64_t rows;
-  int64_t inner;     // columns of a channel
-  int64_t channels;  // channels * inner is at most kMaxTileColumns
+  int64_t inner;  // contiguous values of a channel
+  int64_t channels;
 
   int64_t columns() const { return channels * inner; }
 };
 
 // y = activation((x - mean) * scale + shift [+ residual]). Arrays of the compute type, one entry per channel; the pointers are at the
-// first channel of the range or tile.
+// first channel of the tile.
 struct Affine {
   const void* mean;
   const void* scale;
@@ -84,19 +75,16 @@ struct GradientSums {
 struct Kernels {
   const char* name;
 
+  // Arrays of results have an entry for each channel of the tile.
+  struct Family {
+    void (*moments)(const void* input, const Tile& tile, double* mean, double* m2);
+    void (*forward)(const ForwardTensors& tensors, const Tile& tile, const Affine& affine);
+    void (*gradientSums)(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine, GradientSums* sums);
+    void (*gradient)(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine);
+  };
+
   struct ForDType {
-    // Moments of one channel's range; mean and m2 of each channel of the tile.
-    Moments (*rowMoments)(const void* input, const RowRange& range);
-    void (*columnMoments)(const void* input, const ColumnTile& tile, double* mean, double* m2);
-
-    void (*rowForward)(const ForwardTensors& tensors, const RowRange& range, const Affine& affine);
-    void (*columnForward)(const ForwardTensors& tensors, const ColumnTile& tile, const Affine& affine);
-
-    GradientSums (*rowGradientSums)(const BackwardTensors& tensors, const RowRange& range, const BackwardAffine& affine);
-    void (*columnGradientSums)(const BackwardTensors& tensors, const ColumnTile& tile, const BackwardAffine& affine, GradientSums* sums);
-
-    void (*rowGradient)(const BackwardTensors& tensors, const RowRange& range, const BackwardAffine& affine);
-    void (*columnGradient)(const BackwardTensors& tensors, const ColumnTile& tile, const BackwardAffine& affine);
+    Family runs, columns;
 
     // Conversions from this dtype to the compute type of `to`, rounded once.
     void (*convert[kDTypeCount])(void* destination, const void* source, int64_t count);

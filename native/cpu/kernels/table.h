@@ -3,7 +3,7 @@
 #include "columns.h"
 #include "conversion.h"
 #include "kernels.h"
-#include "rows.h"
+#include "runs.h"
 
 #define KERNEL_NAME_OF(name) #name
 #define KERNEL_NAME(name) KERNEL_NAME_OF(name)
@@ -12,10 +12,9 @@ namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
 template <class S>
 constexpr Kernels::ForDType forDType() {
-  return {
-      rowMoments<S>,    columnMoments<S>,   rowForward<S>,
-      columnForward<S>, rowGradientSums<S>, columnGradientSums<S>,
-      rowGradient<S>,   columnGradient<S>,  {convertRun<float, S>, convertRun<double, S>, convertRun<Float16, S>, convertRun<BFloat16, S>}};
+  return {{runMoments<S>, runForward<S>, runGradientSums<S>, runGradient<S>},
+          {columnMoments<S>, columnForward<S>, columnGradientSums<S>, columnGradient<S>},
+          {convertRun<float, S>, convertRun<double, S>, convertRun<Float16, S>, convertRun<BFloat16, S>}};
 }
 
 const Kernels& table() {
