@@ -388,8 +388,9 @@ class BackwardPass : public Pass {
         inverse_(arena_.take<double>(p_.channels)),
         low_(arena_.take<double>(p_.channels)),
         sums_(arena_.take<GradientSums>(plan_.chunks * p_.channels)),
-        tensors_{call.gradOutput, call.input,        call.residual, static_cast<const uint8_t*>(call.mask),
-                 call.gradInput,  call.gradResidual, p_.activation, call.constantStatistics} {}
+        tensors_{call.gradOutput,  call.input,        call.residual, static_cast<const uint8_t*>(call.mask),
+                 call.gradInput,   call.gradResidual, p_.activation, call.constantStatistics,
+                 exceedsCaches(p_)} {}
 
   void run(ThreadPool& threads) {
     if (plan_.resident) {

@@ -138,4 +138,6 @@ Plan planElementwise(const Problem& p) {
   return plan;
 }
 
+bool exceedsCaches(const Problem& p) { return 3 * p.size() * static_cast<int64_t>(sizeOf(p.dtype)) > kThirdLevel; }
+
 }  // namespace cuda_batchnorm::cpu

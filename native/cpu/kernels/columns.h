@@ -209,10 +209,14 @@ void columnMoments(const void* input, const Tile& tile, double* mean, double* m2
 // Stores compute(element) for one vector of each row. All rows are computed first: a load right after a store waits for it where the
 // two addresses have their last 12 bits in common.
 template <class S, class Rows, class Lanes, class Compute>
-KERNEL_INLINE void storeRows(S* destination, Rows rows, Lanes lanes, Compute compute) {
+KERNEL_INLINE void storeRows(S* destination, Rows rows, Lanes lanes, bool pastCaches, Compute compute) {
   VectorOf<S> values[Rows::kRows];
   for (int64_t k = 0; k < Rows::kRows; ++k) values[k] = compute(rows.row(k));
-  for (int64_t k = 0; k < Rows::kRows; ++k) store(destination + rows.row(k), values[k], lanes);
+  if (pastCaches) {
+    for (int64_t k = 0; k < Rows::kRows; ++k) storePastCaches(destination + rows.row(k), values[k], lanes);
+  } else {
+    for (int64_t k = 0; k < Rows::kRows; ++k) store(destination + rows.row(k), values[k], lanes);
+  }
 }
 
 template <class S>
@@ -232,7 +236,7 @@ struct ColumnForward {
       forEachRowGroup<S, kRows>(fold, 0, rowGroups<kRows>(fold), [&](auto rows) KERNEL_LAMBDA {
         forEachVector<Compute<S>>(columns, [&](int64_t c, auto lanes) KERNEL_LAMBDA {
           const auto vectors = coefficients.at(c, lanes);
-          storeRows((S*)local.output, rows.at(c), lanes,
+          storeRows((S*)local.output, rows.at(c), lanes, false,
                     [&](int64_t i) KERNEL_LAMBDA { return forwardVector<S, kind, hasResidual>(local, i, vectors, lanes); });
         });
       });
@@ -289,6 +293,13 @@ KERNEL_INLINE void forEachPart(int64_t columns, Body body) {
   for (int64_t first = 0; first < columns; first += size) body(first, size < columns - first ? size : columns - first);
 }
 
+// Whether the vectors of all rows begin at multiples of their size.
+template <class S>
+bool wholeVectors(const S* tensor, const FoldedTile& tile) {
+  constexpr int64_t width = Simd<Compute<S>>::kWidth;
+  return (uintptr_t)tensor % (width * sizeof(S)) == 0 && tile.offset % width == 0 && tile.stride % width == 0;
+}
+
 template <class S>
 struct ColumnGradient {
   const BackwardTensors& tensors;
@@ -303,17 +314,19 @@ struct ColumnGradient {
       const ColumnAffine<C> coefficients(affine.forward, fold, true, usesPreActivation(source));
       const ColumnCoefficients<C> slope(affine.slope, fold);
       const ColumnCoefficients<C> offset(affine.offset, fold);
+      const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.gradInput, fold);
       forEachPart(fold.columns(), [&](int64_t begin, int64_t columns) KERNEL_LAMBDA {
         forEachRowGroup<S, kRowsWritten>(fold, 0, rowGroups<kRowsWritten>(fold), [&](auto rows) KERNEL_LAMBDA {
           forEachVector<C>(columns, [&](int64_t column, auto lanes) KERNEL_LAMBDA {
             const int64_t c = begin + column;
             const BackwardVectors<VectorOf<S>> vectors = {coefficients.at(c, lanes), slope.at(c, lanes), offset.at(c, lanes)};
-            storeRows((S*)local.gradInput, rows.at(c), lanes,
+            storeRows((S*)local.gradInput, rows.at(c), lanes, pastCaches,
                       [&](int64_t i) KERNEL_LAMBDA { return gradientVector<S, source>(local, i, vectors, lanes); });
           });
         });
       });
     });
+    if (local.largerThanCaches) finishStores();
   }
 };
 

@@ -30,6 +30,15 @@ KERNEL_INLINE void store(S* destination, VectorOf<S> value, Part part) {
   storePartial(destination, value, part.count);
 }
 
+template <class S>
+KERNEL_INLINE void storePastCaches(S* destination, VectorOf<S> value, Whole) {
+  storePastCaches(destination, value);
+}
+template <class S>
+KERNEL_INLINE void storePastCaches(S* destination, VectorOf<S> value, Part part) {
+  storePartial(destination, value, part.count);
+}
+
 template <class C>
 KERNEL_INLINE typename Simd<C>::Mask loadMask(const uint8_t* source, Whole) {
   typename Simd<C>::Bytes bytes;

@@ -56,6 +56,7 @@ struct BackwardTensors {
   void* gradResidual;  // may be null
   Activation activation;
   bool constantStatistics;  // slope and offset are not applied
+  bool largerThanCaches;    // gradInput had better not push the others out of the caches
 };
 
 // Coefficients of backward, arrays as in Affine. With dz the gradient at the pre-activation:

@@ -211,10 +211,17 @@ struct RunGradient {
     const BackwardTensors local = tensors;
     forEachRun(tile, [&](int64_t first, int64_t channel) KERNEL_LAMBDA {
       const auto vectors = coefficients<S>(affine, channel);
-      forEachAlignedVector((const S*)local.gradInput + first, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-        store((S*)local.gradInput + first + i, gradientVector<S, source>(local, first + i, vectors, lanes), lanes);
+      S* const destination = (S*)local.gradInput + first;
+      forEachAlignedVector(destination, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
+        const auto gradient = gradientVector<S, source>(local, first + i, vectors, lanes);
+        if (local.largerThanCaches) {
+          storePastCaches(destination + i, gradient, lanes);
+        } else {
+          store(destination + i, gradient, lanes);
+        }
       });
     });
+    if (local.largerThanCaches) finishStores();
   }
 };
 

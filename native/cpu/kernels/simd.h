@@ -171,6 +171,25 @@ KERNEL_INLINE void store(double* destination, DoubleVector value) { *(DoubleMemo
 KERNEL_INLINE void store(Float16* destination, FloatVector value) { *(HalfWidthMemory*)destination = narrowFloat16(value); }
 KERNEL_INLINE void store(BFloat16* destination, FloatVector value) { *(HalfWidthMemory*)destination = narrowBFloat16(value); }
 
+// The same past the caches, to addresses that are multiples of the vector's size; where there is no such instruction, or an element is
+// half a lane, a plain store. finishStores() makes them visible to other threads.
+template <class S>
+KERNEL_INLINE void storePastCaches(S* destination, VectorOf<S> value) {
+  store(destination, value);
+}
+KERNEL_INLINE void finishStores() {
+#if defined(__AVX2__) || defined(__AVX512F__)
+  _mm_sfence();
+#endif
+}
+#if defined(__AVX512F__)
+KERNEL_INLINE void storePastCaches(float* destination, FloatVector value) { _mm512_stream_ps(destination, value); }
+KERNEL_INLINE void storePastCaches(double* destination, DoubleVector value) { _mm512_stream_pd(destination, value); }
+#elif defined(__AVX2__)
+KERNEL_INLINE void storePastCaches(float* destination, FloatVector value) { _mm256_stream_ps(destination, value); }
+KERNEL_INLINE void storePastCaches(double* destination, DoubleVector value) { _mm256_stream_pd(destination, value); }
+#endif
+
 // The first `count` lanes, 0 < count < width; the others read as zero and are not written.
 template <class S>
 KERNEL_INLINE VectorOf<S> loadPartial(const S* source, int64_t count) {
