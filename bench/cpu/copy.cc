@@ -46,8 +46,8 @@ void copyPart(const Copy& copy, int part, int parts) {
   for (size_t at = begin; at < end; at += kPiece) std::memcpy(copy.destination + at, copy.source + at, std::min(kPiece, end - at));
 }
 
-// Threads that meet before and after every copy. They spin, because sleeping would cost more than the smallest copy; but soon sleep,
-// so that idle ones leave the cores to the other contenders.
+// Threads that meet before and after every copy. They spin, because sleeping would cost more than the smallest copy; between bursts they
+// sleep, so that they leave the cores to the other contenders.
 class Team {
  public:
   explicit Team(int size) : size_(size) {
@@ -62,19 +62,21 @@ class Team {
   // One burst: `calls` copies back to back.
   void run(const Copy& copy, int calls) {
     copy_ = copy;
+    inBurst_ = true;
     for (int i = 0; i < calls; i++) {
       waiting_.store(size_ - 1, std::memory_order_relaxed);
       turn_.fetch_add(1, std::memory_order_release);
       copyPart(copy_, 0, size_);
       wait([this] { return waiting_.load(std::memory_order_acquire) == 0; });
     }
+    inBurst_ = false;
   }
 
  private:
   template <typename Condition>
-  static void wait(Condition met) {
+  void wait(Condition met) const {
     for (int spins = 0; !met(); spins++) {
-      if (spins > 50'000) std::this_thread::sleep_for(std::chrono::microseconds(200));
+      if (spins > 1'000'000 || !inBurst_) std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
   }
 
@@ -90,6 +92,7 @@ class Team {
   int size_;
   Copy copy_;
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> inBurst_{false};
   std::atomic<int> turn_{0};
   std::atomic<int> waiting_{0};
   std::vector<std::thread> members_;

@@ -1,5 +1,6 @@
 /** Interleaved measurement: every burst of a contender follows a burst of plain copies of the same tensor. */
 
+import { setTimeout } from 'node:timers/promises';
 import type { Contender, Prepared } from './contender';
 import type { Copy } from './helper';
 import { copyBytes, fewestBytes, OPERATIONS, type Operation, type Problem, target } from './problem';
@@ -43,6 +44,8 @@ interface Series {
 }
 
 const MOST_CALLS = 1000;
+/** Threads of the contender before may spin for some milliseconds after their work is done, and would slow the copy. */
+const SETTLE_MILLISECONDS = 20;
 
 function callsFor(secondsPerCall: number, burstSeconds: number): number {
   return Math.min(MOST_CALLS, Math.max(1, Math.round(burstSeconds / secondsPerCall)));
@@ -63,6 +66,7 @@ export async function measure(problem: Problem, contenders: readonly Contender[]
   const copySeconds: number[] = [];
   for (let round = 0; round < options.rounds; round++) {
     for (const { operation, prepared: own, calls, seconds, copies } of series) {
+      await setTimeout(SETTLE_MILLISECONDS);
       const yardstick = await copy.burst(problem, copyCalls);
       const time = await own.burst(operation, calls);
       copySeconds.push(yardstick);
