@@ -106,15 +106,19 @@ class ColumnCoefficients {
   ColumnArray<C> spread_;
 };
 
-template <class C>
+// Those that are not needed come as zeros.
+template <class C, bool needsScale = true, bool needsShift = true>
 struct ColumnAffine {
   ColumnCoefficients<C> mean, scale, shift;
-  KERNEL_INLINE ColumnAffine(const Affine& affine, const FoldedTile& tile, bool needsScale = true, bool needsShift = true)
+  KERNEL_INLINE ColumnAffine(const Affine& affine, const FoldedTile& tile)
       : mean(affine.mean, tile), scale(affine.scale, tile, needsScale), shift(affine.shift, tile, needsShift) {}
 
   template <class Lanes>
   KERNEL_INLINE AffineVectors<typename Simd<C>::Vector> at(int64_t column, Lanes lanes) const {
-    return {mean.at(column, lanes), scale.at(column, lanes), shift.at(column, lanes)};
+    AffineVectors<typename Simd<C>::Vector> vectors = {mean.at(column, lanes), {}, {}};
+    if constexpr (needsScale) vectors.scale = scale.at(column, lanes);
+    if constexpr (needsShift) vectors.shift = shift.at(column, lanes);
+    return vectors;
   }
 };
 
@@ -261,7 +265,7 @@ struct ColumnGradientSums {
     using V = VectorOf<S>;
     const BackwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
-      const ColumnAffine<Compute<S>> coefficients(affine.forward, fold, usesPreActivation(source), usesPreActivation(source));
+      const ColumnAffine<Compute<S>, usesPreActivation(source), usesPreActivation(source)> coefficients(affine.forward, fold);
       sumColumns<S, kRowsSummed>(fold, totals, [&](V& sum, V& dot, auto rows, int64_t c, auto lanes) KERNEL_LAMBDA {
         const auto vectors = coefficients.at(c, lanes);
         V deviation[rows.kRows], gradient[rows.kRows];
@@ -311,7 +315,7 @@ struct ColumnGradient {
     using C = Compute<S>;
     const BackwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
-      const ColumnAffine<C> coefficients(affine.forward, fold, true, usesPreActivation(source));
+      const ColumnAffine<C, true, usesPreActivation(source)> coefficients(affine.forward, fold);
       const ColumnCoefficients<C> slope(affine.slope, fold);
       const ColumnCoefficients<C> offset(affine.offset, fold);
       const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.gradInput, fold);
