@@ -46,6 +46,8 @@ void copyPart(const Copy& copy, int part, int parts) {
   for (size_t at = begin; at < end; at += kPiece) std::memcpy(copy.destination + at, copy.source + at, std::min(kPiece, end - at));
 }
 
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
 // Threads that meet before and after every copy. They spin, because sleeping would cost more than the smallest copy; between bursts they
 // sleep, so that they leave the cores to the other contenders.
 class Team {
@@ -59,20 +61,28 @@ class Team {
     for (std::thread& member : members_) member.join();
   }
 
-  // One burst: `calls` copies back to back.
-  void run(const Copy& copy, int calls) {
+  // One burst of copies back to back; returns the seconds of one.
+  double burst(const Copy& copy, int calls) {
     copy_ = copy;
     inBurst_ = true;
+    run((calls + 3) / 4);  // awake, and in the caches again
+    const double start = seconds();
+    run(calls);
+    const double end = seconds();
+    inBurst_ = false;
+    return (end - start) / calls;
+  }
+
+ private:
+  void run(int calls) {
     for (int i = 0; i < calls; i++) {
       waiting_.store(size_ - 1, std::memory_order_relaxed);
       turn_.fetch_add(1, std::memory_order_release);
       copyPart(copy_, 0, size_);
       wait([this] { return waiting_.load(std::memory_order_acquire) == 0; });
     }
-    inBurst_ = false;
   }
 
- private:
   template <typename Condition>
   void wait(Condition met) const {
     for (int spins = 0; !met(); spins++) {
@@ -98,8 +108,6 @@ class Team {
   std::vector<std::thread> members_;
 };
 
-double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
 }  // namespace
 
 int main(int, char** arguments) {
@@ -121,10 +129,7 @@ int main(int, char** arguments) {
       allocated = bytes;
     }
     const Copy copy{destination, source, bytes};
-    team.run(copy, (calls + 3) / 4);
-    const double start = seconds();
-    team.run(copy, calls);
-    std::printf("%.9f\n", (seconds() - start) / calls);
+    std::printf("%.9f\n", team.burst(copy, calls));
     std::fflush(stdout);
   }
 }

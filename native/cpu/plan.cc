@@ -76,39 +76,40 @@ void cutStream(Plan& plan, const Problem& p, int64_t runBytes) {
 }
 
 // What decides about a reduction's plan.
-struct Needs {
-  int64_t runBytes, channelBytes, tensorBytes, tensorsRead;
+struct Footprint {
+  int64_t run, channel, tensor;  // bytes
+  int64_t tensorsRead;
 
-  bool small() const { return tensorBytes <= kSmallProblem; }
-  int64_t fitting() const { return kResidentBytes / channelBytes; }  // channels in a resident tile
+  bool small() const { return tensor <= kSmallProblem; }
+  int64_t fitting() const { return kResidentBytes / channel; }  // channels in a resident tile
   // Channels of a tile when there are just enough tiles.
   int64_t shared(const Problem& p) const { return small() ? p.channels : ceilDiv(p.channels, kEnoughTasks); }
 };
 
-Plan planColumns(const Problem& p, const Needs& needs) {
+Plan planColumns(const Problem& p, const Footprint& bytes) {
   Plan plan;
   plan.columns = true;
   const int64_t narrowest = ceilDiv(std::min(kNarrowTile, p.channels * p.inner), p.inner);
-  const int64_t wanted = columnChannels(p, std::min(needs.fitting(), std::max(needs.shared(p), narrowest)));
-  plan.resident = needs.fitting() >= narrowest && (needs.small() || ceilDiv(p.channels, wanted) >= kEnoughTasks / 2);
+  const int64_t wanted = columnChannels(p, std::min(bytes.fitting(), std::max(bytes.shared(p), narrowest)));
+  plan.resident = bytes.fitting() >= narrowest && (bytes.small() || ceilDiv(p.channels, wanted) >= kEnoughTasks / 2);
   cutChannels(plan, p, plan.resident ? wanted : columnChannels(p, p.channels));
-  if (!plan.resident) cutRows(plan, p, needs.runBytes);
+  if (!plan.resident) cutRows(plan, p, bytes.run);
   return plan;
 }
 
 // A resident tile of runs jumps from one to the next, which costs prefetchers their lead. Reading twice in the order of memory is
 // sooner done where the third-level cache can serve the second time.
-Plan planRuns(const Problem& p, const Needs& needs) {
+Plan planRuns(const Problem& p, const Footprint& bytes) {
   Plan plan;
-  const bool fits = needs.fitting() >= 1 && (needs.small() || p.channels >= kEnoughTasks / 2);
-  const bool scattered = p.outer > 1 && needs.runBytes < kLongSegment;
-  const int64_t bytesRead = needs.tensorsRead * needs.tensorBytes;
+  const bool fits = bytes.fitting() >= 1 && (bytes.small() || p.channels >= kEnoughTasks / 2);
+  const bool scattered = p.outer > 1 && bytes.run < kLongSegment;
+  const int64_t bytesRead = bytes.tensorsRead * bytes.tensor;
   plan.resident = fits && !(scattered && bytesRead > kSecondLevel && bytesRead <= kThirdLevel);
   if (plan.resident) {
-    const int64_t some = std::max(kSmallProblem / needs.channelBytes, ceilDiv(kLongSegment, needs.runBytes));
-    cutChannels(plan, p, std::clamp<int64_t>(some, 1, std::min(std::max<int64_t>(2, needs.fitting() / 2), needs.shared(p))));
+    const int64_t some = std::max(kSmallProblem / bytes.channel, ceilDiv(kLongSegment, bytes.run));
+    cutChannels(plan, p, std::clamp<int64_t>(some, 1, std::min(std::max<int64_t>(2, bytes.fitting() / 2), bytes.shared(p))));
   } else {
-    cutStream(plan, p, needs.runBytes);
+    cutStream(plan, p, bytes.run);
   }
   return plan;
 }
@@ -117,12 +118,12 @@ Plan planRuns(const Problem& p, const Needs& needs) {
 
 Plan planReduction(const Problem& p, int64_t tensorsRead) {
   const auto elementBytes = static_cast<int64_t>(sizeOf(p.dtype));
-  Needs needs;
-  needs.runBytes = p.inner * elementBytes;
-  needs.channelBytes = p.valuesPerChannel() * elementBytes;
-  needs.tensorBytes = p.size() * elementBytes;
-  needs.tensorsRead = tensorsRead;
-  return usesColumns(p) ? planColumns(p, needs) : planRuns(p, needs);
+  Footprint bytes;
+  bytes.run = p.inner * elementBytes;
+  bytes.channel = p.valuesPerChannel() * elementBytes;
+  bytes.tensor = p.size() * elementBytes;
+  bytes.tensorsRead = tensorsRead;
+  return usesColumns(p) ? planColumns(p, bytes) : planRuns(p, bytes);
 }
 
 Plan planElementwise(const Problem& p) {

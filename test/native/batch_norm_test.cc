@@ -175,6 +175,7 @@ void agrees(const char* forward, const char* backward, int64_t outer, int64_t ch
               kindOf(p, 2));
   CHECK(std::string(kindOf(p, 1)) == forward);
   CHECK(std::string(kindOf(p, 2)) == backward);
+  CHECK(exceedsCaches(p) == (p.size() > 5'600'000));
   agreesWithPlainLoops<float>(outer, channels, inner);
   agreesWithPlainLoops<double>(outer, channels, inner);
 }
@@ -195,5 +196,10 @@ int main() {
   agrees("stream of runs", "stream of runs", 33, 30, 3001);
   agrees("stream of runs", "stream of runs", 13, 3, 30001);
   agrees("parts of runs", "parts of runs", 3, 2, 200003);
+  // Beyond what caches hold: the gradient is stored past them, where addresses allow whole vectors.
+  agrees("stream of runs", "stream of runs", 33, 30, 5701);
+  agrees("resident runs", "resident runs", 3, 60, 31357);
+  agrees("chunks of columns", "chunks of columns", 88001, 64, 1);
+  agrees("chunks of columns", "chunks of columns", 83001, 68, 1);
   std::puts("batch norm agrees with plain loops however it is cut");
 }

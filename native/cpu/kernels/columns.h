@@ -249,11 +249,6 @@ struct ColumnForward {
 };
 
 template <class S>
-void columnForward(const ForwardTensors& tensors, const Tile& tile, const Affine& affine) {
-  dispatchForward(tensors, ColumnForward<S>{tensors, tile, affine});
-}
-
-template <class S>
 struct ColumnGradientSums {
   const BackwardTensors& tensors;
   const Tile& tile;
@@ -280,14 +275,6 @@ struct ColumnGradientSums {
     });
   }
 };
-
-template <class S>
-void columnGradientSums(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine, GradientSums* sums) {
-  ChannelTotals totals;
-  totals.clear(tile.channels);
-  dispatchBackward(tensors, ColumnGradientSums<S>{tensors, tile, affine, totals});
-  for (int64_t c = 0; c < tile.channels; ++c) sums[c] = {totals.first[c], totals.second[c]};
-}
 
 // Calls body(first, count) for nearly equal parts of the columns, of kGradientColumns at most; all but the last are whole lines.
 template <class Body>
@@ -333,10 +320,5 @@ struct ColumnGradient {
     if (local.largerThanCaches) finishStores();
   }
 };
-
-template <class S>
-void columnGradient(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine) {
-  dispatchBackward(tensors, ColumnGradient<S>{tensors, tile, affine});
-}
 
 }  // namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE

@@ -168,11 +168,6 @@ struct RunForward {
 };
 
 template <class S>
-void runForward(const ForwardTensors& tensors, const Tile& tile, const Affine& affine) {
-  dispatchForward(tensors, RunForward<S>{tensors, tile, affine});
-}
-
-template <class S>
 struct RunGradientSums {
   const BackwardTensors& tensors;
   const Tile& tile;
@@ -191,14 +186,6 @@ struct RunGradientSums {
     });
   }
 };
-
-template <class S>
-void runGradientSums(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine, GradientSums* sums) {
-  ChannelTotals totals;
-  totals.clear(tile.channels);
-  dispatchBackward(tensors, RunGradientSums<S>{tensors, tile, affine, totals});
-  for (int64_t c = 0; c < tile.channels; ++c) sums[c] = {totals.first[c], totals.second[c]};
-}
 
 template <class S>
 struct RunGradient {
@@ -224,10 +211,5 @@ struct RunGradient {
     if (local.largerThanCaches) finishStores();
   }
 };
-
-template <class S>
-void runGradient(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine) {
-  dispatchBackward(tensors, RunGradient<S>{tensors, tile, affine});
-}
 
 }  // namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE

@@ -10,10 +10,28 @@
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
+template <class S, template <class> class Forward>
+void forward(const ForwardTensors& tensors, const Tile& tile, const Affine& affine) {
+  dispatchForward(tensors, Forward<S>{tensors, tile, affine});
+}
+
+template <class S, template <class> class Sums>
+void gradientSums(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine, GradientSums* sums) {
+  ChannelTotals totals;
+  totals.clear(tile.channels);
+  dispatchBackward(tensors, Sums<S>{tensors, tile, affine, totals});
+  for (int64_t c = 0; c < tile.channels; ++c) sums[c] = {totals.first[c], totals.second[c]};
+}
+
+template <class S, template <class> class Gradient>
+void gradient(const BackwardTensors& tensors, const Tile& tile, const BackwardAffine& affine) {
+  dispatchBackward(tensors, Gradient<S>{tensors, tile, affine});
+}
+
 template <class S>
 constexpr Kernels::ForDType forDType() {
-  return {{runMoments<S>, runForward<S>, runGradientSums<S>, runGradient<S>},
-          {columnMoments<S>, columnForward<S>, columnGradientSums<S>, columnGradient<S>},
+  return {{runMoments<S>, forward<S, RunForward>, gradientSums<S, RunGradientSums>, gradient<S, RunGradient>},
+          {columnMoments<S>, forward<S, ColumnForward>, gradientSums<S, ColumnGradientSums>, gradient<S, ColumnGradient>},
           {convertRun<float, S>, convertRun<double, S>, convertRun<Float16, S>, convertRun<BFloat16, S>}};
 }
 
