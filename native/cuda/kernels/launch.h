@@ -1,0 +1,49 @@
+// The one way to launch a kernel, on a real device and on the emulated one.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+
+#include "../runtime/check.h"
+
+namespace cuda_batchnorm::cuda {
+
+struct LaunchShape {
+  uint32_t grid = 1;         // blocks
+  uint32_t block = 1;        // threads
+  uint32_t sharedBytes = 0;  // dynamic
+  uint32_t cluster = 1;      // blocks that share their shared memory
+  bool cooperative = false;  // all blocks run at once
+};
+
+template <class Arguments>
+void launch(void (*kernel)(Arguments), const LaunchShape& shape, cudaStream_t stream, const Arguments& arguments) {
+  constexpr uint32_t kPlainShared = 48 << 10;  // more has to be asked for
+  if (shape.sharedBytes > kPlainShared) {
+    CUDA_CHECK(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    static_cast<int>(shape.sharedBytes)));
+  }
+  cudaLaunchAttribute attributes[2];
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(shape.grid);
+  config.blockDim = dim3(shape.block);
+  config.dynamicSmemBytes = shape.sharedBytes;
+  config.stream = stream;
+  config.attrs = attributes;
+  if (shape.cluster > 1) {
+    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim.x = shape.cluster;
+    attribute.val.clusterDim.y = 1;
+    attribute.val.clusterDim.z = 1;
+  }
+  if (shape.cooperative) {
+    cudaLaunchAttribute& attribute = attributes[config.numAttrs++];
+    attribute.id = cudaLaunchAttributeCooperative;
+    attribute.val.cooperative = 1;
+  }
+  CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, arguments));
+}
+
+}  // namespace cuda_batchnorm::cuda

@@ -1,0 +1,179 @@
+// Everything device code says to the machine: where a thread is, global and shared memory, warps, barriers, clusters and grids.
+// Kernels use nothing else, so that the emulator of test/emulator, which has its own version of this file, sees every access.
+#pragma once
+
+#ifdef CUDA_BATCHNORM_EMULATED
+#include "emulator/primitives.h"
+#else
+
+#include <cooperative_groups.h>
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <cstring>
+
+#define KERNEL __global__ void
+#define DEVICE __device__ __forceinline__
+#define UNROLL _Pragma("unroll")
+
+namespace cuda_batchnorm::cuda {
+
+constexpr uint32_t kWarpThreads = 32;
+constexpr uint32_t kWholeWarp = 0xffffffffu;
+
+// ---- where a thread is; grids and blocks have one dimension ----
+
+DEVICE uint32_t threadIndex() { return threadIdx.x; }
+DEVICE uint32_t blockThreads() { return blockDim.x; }
+DEVICE uint32_t blockIndex() { return blockIdx.x; }
+DEVICE uint32_t gridBlocks() { return gridDim.x; }
+DEVICE uint32_t laneIndex() { return threadIdx.x % kWarpThreads; }
+DEVICE uint32_t warpIndex() { return threadIdx.x / kWarpThreads; }
+
+// ---- global memory; T has 1, 2, 4, 8 or 16 bytes and is aligned to its size ----
+
+// An unsigned integer or vector of as many bytes as T.
+template <size_t bytes>
+struct Word;
+template <>
+struct Word<1> {
+  using Type = unsigned char;
+};
+template <>
+struct Word<2> {
+  using Type = unsigned short;
+};
+template <>
+struct Word<4> {
+  using Type = unsigned int;
+};
+template <>
+struct Word<8> {
+  using Type = uint2;
+};
+template <>
+struct Word<16> {
+  using Type = uint4;
+};
+template <class T>
+using WordOf = typename Word<sizeof(T)>::Type;
+
+template <class T, class W>
+DEVICE T fromWord(W word) {
+  static_assert(sizeof(T) == sizeof(W));
+  T value;
+  memcpy(&value, &word, sizeof value);
+  return value;
+}
+template <class T>
+DEVICE WordOf<T> toWord(const T& value) {
+  WordOf<T> word;
+  memcpy(&word, &value, sizeof word);
+  return word;
+}
+
+template <class T>
+DEVICE T loadGlobal(const T* source) {
+  return fromWord<T>(*reinterpret_cast<const WordOf<T>*>(source));
+}
+// Memory that nobody writes while the kernel runs.
+template <class T>
+DEVICE T loadReadOnly(const T* source) {
+  return fromWord<T>(__ldg(reinterpret_cast<const WordOf<T>*>(source)));
+}
+// The same, read for the last time: first to leave the caches.
+template <class T>
+DEVICE T loadStreaming(const T* source) {
+  return fromWord<T>(__ldcs(reinterpret_cast<const WordOf<T>*>(source)));
+}
+// What other blocks wrote during this kernel: past the first-level cache.
+template <class T>
+DEVICE T loadShared(const T* source) {
+  return fromWord<T>(__ldcg(reinterpret_cast<const WordOf<T>*>(source)));
+}
+template <class T>
+DEVICE void storeGlobal(T* destination, const T& value) {
+  *reinterpret_cast<WordOf<T>*>(destination) = toWord(value);
+}
+// Not read again soon: first to leave the caches.
+template <class T>
+DEVICE void storeStreaming(T* destination, const T& value) {
+  __stcs(reinterpret_cast<WordOf<T>*>(destination), toWord(value));
+}
+
+// Adds 1 and returns what was there before. What this block wrote before its last barrier is visible to whoever sees the sum.
+DEVICE uint32_t arriveAt(uint32_t* counter) {
+  __threadfence();
+  const uint32_t before = atomicAdd(counter, 1u);
+  __threadfence();
+  return before;
+}
+
+// ---- the block's dynamic shared memory ----
+
+template <class T>
+class SharedArray {
+ public:
+  DEVICE explicit SharedArray(T* first) : first_(first) {}
+  DEVICE T load(uint32_t i) const { return first_[i]; }
+  DEVICE void store(uint32_t i, const T& value) const { first_[i] = value; }
+
+ private:
+  T* first_;
+};
+
+// The block's shared memory from this byte on, a multiple of T's alignment.
+template <class T>
+DEVICE SharedArray<T> dynamicShared(uint32_t byteOffset) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  return SharedArray<T>(reinterpret_cast<T*>(memory + byteOffset));
+}
+
+// ---- barriers and what warps tell each other; all threads of the block or warp take part ----
+
+DEVICE void syncBlock() { __syncthreads(); }
+DEVICE bool anyInBlock(bool condition) { return __syncthreads_or(condition) != 0; }  // a barrier too
+DEVICE void syncWarp() { __syncwarp(); }
+DEVICE uint32_t warpBallot(bool condition) { return __ballot_sync(kWholeWarp, condition); }
+
+// The value of the lane whose index differs in these bits. T has a multiple of 4 bytes.
+template <class T>
+DEVICE T shuffleXor(const T& value, uint32_t laneMask) {
+  static_assert(sizeof(T) % 4 == 0);
+  uint32_t words[sizeof(T) / 4];
+  memcpy(words, &value, sizeof value);
+  UNROLL
+  for (size_t i = 0; i < sizeof(T) / 4; ++i) words[i] = __shfl_xor_sync(kWholeWarp, words[i], laneMask);
+  T result;
+  memcpy(&result, words, sizeof result);
+  return result;
+}
+
+// ---- half types, rounded to nearest even ----
+
+DEVICE float float16ToFloat(uint16_t bits) { return __half2float(__ushort_as_half(bits)); }
+DEVICE uint16_t floatToFloat16(float value) { return __half_as_ushort(__float2half_rn(value)); }
+DEVICE float bfloat16ToFloat(uint16_t bits) { return __bfloat162float(__ushort_as_bfloat16(bits)); }
+DEVICE uint16_t floatToBfloat16(float value) { return __bfloat16_as_ushort(__float2bfloat16_rn(value)); }
+
+// ---- cooperative grids, and clusters, which begin with compute capability 9.0 ----
+
+DEVICE void syncGrid() { cooperative_groups::this_grid().sync(); }
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+DEVICE uint32_t clusterBlocks() { return cooperative_groups::this_cluster().num_blocks(); }
+DEVICE uint32_t clusterRank() { return cooperative_groups::this_cluster().block_rank(); }
+DEVICE void syncCluster() { cooperative_groups::this_cluster().sync(); }
+// The same place in another block of the cluster.
+template <class T>
+DEVICE SharedArray<T> dynamicSharedOf(uint32_t rank, uint32_t byteOffset) {
+  extern __shared__ __align__(16) unsigned char memory[];
+  return SharedArray<T>(cooperative_groups::this_cluster().map_shared_rank(reinterpret_cast<T*>(memory + byteOffset), rank));
+}
+#endif
+
+}  // namespace cuda_batchnorm::cuda
+
+#endif
