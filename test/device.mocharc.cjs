@@ -1,0 +1,31 @@
+// The tests that run on any device: `mocha --config test/device.mocharc.cjs`, with CUDA_BATCHNORM_TEST_DEVICE naming the device.
+// The others are about the CPU itself, the reference, the package, the benchmarks or the demo.
+module.exports = {
+  ...require('../.mocharc.json'),
+  spec: [
+    'test/accuracy.test.ts',
+    'test/adversarial.test.ts',
+    'test/batch_norm.test.ts',
+    'test/checklists.test.ts',
+    'test/conventions.test.ts',
+    'test/cuda/*.test.ts',
+    'test/determinism.test.ts',
+    'test/device.test.ts',
+    'test/errors.test.ts',
+    'test/event_loop.test.ts',
+    'test/functional.test.ts',
+    'test/fuzz.test.ts',
+    'test/gradient.test.ts',
+    'test/memory.test.ts',
+    'test/property.test.ts',
+    'test/pytorch.test.ts',
+    'test/sanitizer/*.test.ts',
+    'test/state_dict.test.ts',
+    'test/tensor.test.ts',
+    'test/tfjs/layer.test.ts',
+    'test/tfjs/ops.test.ts',
+    'test/tfjs/training.test.ts',
+    'test/vectors.test.ts',
+    'test/worker.test.ts',
+  ],
+};
