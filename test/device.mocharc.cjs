@@ -6,6 +6,7 @@ module.exports = {
     'test/accuracy.test.ts',
     'test/adversarial.test.ts',
     'test/batch_norm.test.ts',
+    'test/bench/gpu.test.ts',
     'test/checklists.test.ts',
     'test/conventions.test.ts',
     'test/cuda/*.test.ts',

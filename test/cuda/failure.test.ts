@@ -29,7 +29,7 @@ async function outcomeOf(kind: Failing): Promise<Outcome> {
 describeEmulated('a training step in which one call fails', function () {
   this.timeout(120_000);
   for (const [kind, code, least] of KINDS) {
-    describe(`of the ${kind}s`, () => {
+    describe(kind, () => {
       let outcome: Outcome;
       let idle: { device: number; pinned: number };
       const bytes = () => ({ device: emulator.liveBytes(), pinned: emulator.pinnedBytes() });
@@ -37,7 +37,7 @@ describeEmulated('a training step in which one call fails', function () {
       before(async () => {
         idle = bytes();
         outcome = await outcomeOf(kind);
-        console.log(`      ${outcome.failed.length} ${kind}s failed`);
+        console.log(`      failed so: ${outcome.failed.length} of them`);
       });
 
       it(`was seen to fail at least ${least} times, each time with ${code}`, () => {
