@@ -1,7 +1,7 @@
 /** A captured training step, launched again and again, is the step itself. */
 
 import { expect } from 'chai';
-import { BatchNorm, type BatchNormOptions, Device, type Stream, Tensor } from '../../lib/index';
+import { BatchNorm, type BatchNormOptions, Device, Tensor } from '../../lib/index';
 import { describeCuda } from '../helpers/cuda';
 import { device } from '../helpers/device';
 import { expectError } from '../helpers/failure';
@@ -19,9 +19,9 @@ function makeStep(options: BatchNormOptions = {}) {
   const residual = Tensor.from(GRADIENT.toReversed(), SHAPE, { device });
   const gradient = Tensor.from(GRADIENT, SHAPE, { device });
   const output = Tensor.empty(SHAPE, { device });
-  const run = (stream: Stream) => {
-    layer.forward(input, { residual, out: output, stream });
-    return layer.backward(gradient, { stream });
+  const run = () => {
+    layer.forward(input, { residual, out: output });
+    return layer.backward(gradient);
   };
   const dispose = () => {
     for (const owner of [layer, input, residual, gradient, output]) owner.dispose();
@@ -42,11 +42,10 @@ function release({ input, weight, bias, residual }: Gradients): void {
 
 async function eagerResults(options?: BatchNormOptions): Promise<number[][][]> {
   const step = makeStep(options);
-  const stream = device.createStream();
   const results: number[][][] = [];
   for (const batch of BATCHES) {
     step.input.write(batch);
-    const gradients = step.run(stream);
+    const gradients = step.run();
     results.push(await resultsOf(step, gradients));
     release(gradients);
   }
@@ -59,8 +58,8 @@ describeCuda('graphs', () => {
     const expected = await eagerResults();
     const step = makeStep();
     let gradients: Gradients | undefined;
-    const graph = device.capture((stream) => {
-      gradients = step.run(stream);
+    const graph = device.capture(() => {
+      gradients = step.run();
     });
     for (const [i, batch] of BATCHES.entries()) {
       step.input.write(batch);
@@ -76,7 +75,7 @@ describeCuda('graphs', () => {
     const step = makeStep();
     step.input.write(BATCHES[0]!);
     step.output.write(GRADIENT);
-    const graph = device.capture((stream) => release(step.run(stream)));
+    const graph = device.capture(() => release(step.run()));
     expect(await step.output.read()).to.deep.equal(GRADIENT);
     expect([...(await step.layer.runningMean!.read())]).to.deep.equal(new Array(6).fill(0));
     expect(step.layer.numBatchesTracked).to.equal(0);
@@ -88,8 +87,8 @@ describeCuda('graphs', () => {
     const expected = await eagerResults();
     const step = makeStep();
     let gradients: Gradients | undefined;
-    const graph = device.capture((stream) => {
-      gradients = step.run(stream);
+    const graph = device.capture(() => {
+      gradients = step.run();
     });
     const stream = device.createStream();
     for (const batch of BATCHES) {
@@ -105,7 +104,7 @@ describeCuda('graphs', () => {
   it('keeps the memory it works on, whoever else lets go of it', async () => {
     const step = makeStep();
     step.input.write(BATCHES[0]!);
-    const graph = device.capture((stream) => release(step.run(stream)));
+    const graph = device.capture(() => release(step.run()));
     const { live } = device.memory();
     step.dispose();
     const others = Array.from({ length: 8 }, () => Tensor.full(SHAPE, 7, { device })); // takes the memory, were it free
@@ -132,14 +131,14 @@ describeCuda('graphs', () => {
       for (const [name, attempt] of attempts) {
         expectError(
           () =>
-            device.capture((stream) => {
-              step.run(stream);
+            device.capture(() => {
+              step.run();
               attempt();
             }),
           'ERR_STATE',
           'captur',
         );
-        const gradients = step.run(device.createStream());
+        const gradients = step.run();
         expect(
           (await step.output.read()).some((value) => value !== 0),
           `a step after the refused ${name}`,
@@ -147,6 +146,18 @@ describeCuda('graphs', () => {
         release(gradients);
       }
       step.dispose();
+    });
+
+    it('refuses streams of their own, and events', () => {
+      const step = makeStep();
+      const stream = device.createStream();
+      expectError(() => device.capture(() => void step.layer.forward(step.input, { stream })), 'ERR_STATE', 'captur');
+      expectError(() => device.capture(() => void stream.record()), 'ERR_STATE', 'captur');
+      step.dispose();
+    });
+
+    it('takes no function that goes on after it returned', () => {
+      expectError(() => device.capture(async () => {}), 'ERR_INVALID_ARGUMENT', 'fn');
     });
 
     it('within another is refused', () => {
@@ -158,8 +169,8 @@ describeCuda('graphs', () => {
       const { live } = device.memory();
       const mine = new RangeError('mine');
       expect(() =>
-        device.capture((stream) => {
-          release(step.run(stream));
+        device.capture(() => {
+          release(step.run());
           throw mine;
         }),
       ).to.throw(RangeError, 'mine');
@@ -168,13 +179,13 @@ describeCuda('graphs', () => {
     });
 
     it('is refused without a function, and by a device without graphs', () => {
-      for (const given of [undefined, null, 1, {}]) expectError(() => device.capture(given as never), 'ERR_INVALID_ARGUMENT');
+      for (const given of [undefined, null, 1, {}]) expectError(() => device.capture(given as never), 'ERR_INVALID_ARGUMENT', 'fn');
       expectError(() => Device.get('cpu').capture(() => {}), 'ERR_STATE', 'cpu');
     });
 
     it('of a layer with a cumulative average is refused: each launch would need another weight', () => {
       const step = makeStep({ momentum: null });
-      expectError(() => device.capture((stream) => release(step.run(stream))), 'ERR_STATE', 'momentum');
+      expectError(() => device.capture(() => release(step.run())), 'ERR_STATE', 'momentum');
       step.dispose();
     });
   });

@@ -1,12 +1,12 @@
 /** Streams run side by side; events put the work of one behind that of another. */
 
 import { expect } from 'chai';
-import { batchNormInference, type Stream, Tensor } from '../../lib/index';
-import { describeCuda, describeEmulated } from '../helpers/cuda';
-import { device } from '../helpers/device';
-import { emulator } from '../helpers/emulator';
-import { expectError, expectRejection } from '../helpers/failure';
-import { secondDevice } from '../helpers/second_device';
+import { batchNormInference, type Stream, Tensor } from '../lib/index';
+import { describeEmulated } from './helpers/cuda';
+import { device } from './helpers/device';
+import { emulator } from './helpers/emulator';
+import { expectError, expectRejection } from './helpers/failure';
+import { secondDevice } from './helpers/second_device';
 
 const SHAPE = [16, 8, 12, 12];
 const COUNT = 16 * 8 * 12 * 12;
@@ -29,7 +29,7 @@ function makeChain() {
   };
 }
 
-describeCuda('streams and events', () => {
+describe('streams and events', () => {
   it('a stream that waits for an event of another sees its work', async () => {
     const [first, second] = [device.createStream(), device.createStream()];
     const chain = makeChain();
@@ -53,6 +53,7 @@ describeCuda('streams and events', () => {
     first.wait(second.record());
     chain.overwrite(first);
     await event.synchronize();
+    event.dispose();
     expect(await chain.output.read()).to.deep.equal(new Float32Array(COUNT).fill(8));
     chain.dispose();
   });
@@ -86,6 +87,11 @@ describeCuda('streams and events', () => {
     const stream = device.createStream();
     expectError(() => stream.wait({} as never), 'ERR_INVALID_ARGUMENT', 'event');
     expectError(() => stream.wait(undefined as never), 'ERR_INVALID_ARGUMENT', 'event');
+    const gone = stream.record();
+    gone.dispose();
+    gone.dispose();
+    expect(gone).to.include({ disposed: true, device });
+    expectError(() => stream.wait(gone), 'ERR_DISPOSED', 'event');
     expectError(() => stream.wait(secondDevice().createStream().record()), 'ERR_DEVICE_MISMATCH', 'event');
   });
 });
