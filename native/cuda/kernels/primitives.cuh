@@ -88,9 +88,14 @@ template <class T>
 DEVICE T loadStreaming(const T* source) {
   return fromWord<T>(__ldcs(reinterpret_cast<const WordOf<T>*>(source)));
 }
+// Small tables that many threads read, such as coefficients of channels: the caches serve them, and traffic does not count them.
+template <class T>
+DEVICE T loadParameter(const T* source) {
+  return loadReadOnly(source);
+}
 // What other blocks wrote during this kernel: past the first-level cache.
 template <class T>
-DEVICE T loadShared(const T* source) {
+DEVICE T loadFresh(const T* source) {
   return fromWord<T>(__ldcg(reinterpret_cast<const WordOf<T>*>(source)));
 }
 template <class T>
