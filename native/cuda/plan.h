@@ -11,15 +11,6 @@
 
 namespace cuda_batchnorm::cuda {
 
-// How a kernel is launched.
-struct LaunchShape {
-  uint32_t grid = 1;         // blocks
-  uint32_t block = 1;        // threads
-  uint32_t sharedBytes = 0;  // dynamic
-  uint32_t cluster = 1;      // blocks that share their shared memory
-  bool cooperative = false;  // all blocks run at once
-};
-
 enum class Operation { TrainingForward, InferenceForward, Backward };
 
 // What a plan depends on, but for the device. The flags say what is there.
@@ -27,26 +18,28 @@ struct Request {
   Operation operation = Operation::TrainingForward;
   Problem problem;
   bool residual = false, mask = false, weight = false, bias = false;
-  bool running = false;                                                  // training forward
-  bool constantStatistics = false;                                       // backward
-  bool gradWeight = false, gradBias = false, gradResidual = false;       // backward
-  bool wide = true;  // all tensors at addresses that 16-byte accesses can use
+  bool running = false;                                             // training forward
+  bool constantStatistics = false;                                  // backward
+  bool gradWeight = false, gradBias = false, gradResidual = false;  // backward
+  bool wide = true;                                                 // all tensors at addresses that 16-byte accesses can use
 
+  // In backward: whether sums over channels are asked for, and whether the last pass reads the input.
   bool needsSums() const { return !constantStatistics || gradWeight || gradBias; }
+  bool needsInput() const;
 };
 
 enum class Kernel {
-  Coefficients,          // of given statistics
-  MomentsOfRuns,         // training forward, first pass
+  Coefficients,   // of given statistics
+  MomentsOfRuns,  // training forward, first pass
   MomentsOfColumns,
-  TransformInOrder,      // forward, last pass
+  TransformInOrder,  // forward, last pass
   TransformColumns,
-  ResidentForward,       // both in one
-  GradientSumsOfRuns,    // backward, first pass
+  ResidentForward,     // both in one
+  GradientSumsOfRuns,  // backward, first pass
   GradientSumsOfColumns,
-  GradientInOrder,       // backward, last pass
+  GradientInOrder,  // backward, last pass
   GradientOfColumns,
-  ResidentBackward,      // both in one
+  ResidentBackward,  // both in one
 };
 
 const char* name(Kernel kernel);
@@ -55,13 +48,13 @@ const char* name(Kernel kernel);
 // read, which the caches serve.
 struct Step {
   Kernel kernel = Kernel::Coefficients;
+  bool wide = true;  // 16-byte accesses; else an element at a time
   LaunchShape shape;
   int64_t bytesRead = 0;
   int64_t bytesWritten = 0;
 };
 
 struct Plan {
-  bool wide = true;
   std::array<Step, 3> steps;
   int count = 0;
   // How the problem is cut, for those kernels that are in the steps.

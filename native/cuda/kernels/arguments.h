@@ -12,6 +12,25 @@ namespace cuda_batchnorm::cuda {
 constexpr uint32_t kBlockThreads = 256;
 constexpr uint32_t kMostBlockThreads = 512;
 
+// How a kernel is launched.
+struct LaunchShape {
+  uint32_t grid = 1;         // blocks
+  uint32_t block = 1;        // threads
+  uint32_t sharedBytes = 0;  // dynamic
+  uint32_t cluster = 1;      // blocks that share their shared memory
+  bool cooperative = false;  // all blocks run at once
+};
+
+constexpr uint32_t kAccessBytes = 16;
+
+// Shared memory that kernels want besides what the cut asks for.
+constexpr uint32_t kPreciseScratchBytes = 32 * sizeof(double);  // a double per warp
+constexpr uint32_t kResidentScratchBytes = 1024;
+
+// Accesses of a thread that are in flight at once, where the order of memory is followed.
+constexpr uint32_t kTransformBatch = 4;
+constexpr uint32_t kGradientBatch = 2;
+
 // ---- how a problem is cut among blocks ----
 
 // Channels made of runs of contiguous values: each chunk is some rows of one channel, or a part of one of its runs.
@@ -72,9 +91,9 @@ struct Parameters {
 
 // What becomes of a channel's moments in training.
 struct TrainingResults {
-  Parameters parameters;         // weight, bias, eps
-  void* statistics = nullptr;    // [3, channels] of the parameter dtype
-  void* runningMean = nullptr;   // both or neither
+  Parameters parameters;        // weight, bias, eps
+  void* statistics = nullptr;   // [3, channels] of the parameter dtype
+  void* runningMean = nullptr;  // both or neither
   void* runningVariance = nullptr;
   double momentum = 0;
   double unbiased = 1;  // running variance over biased variance
@@ -104,7 +123,7 @@ struct ForwardTensors {
 
 struct BackwardTensors {
   const void* gradOutput = nullptr;
-  const void* input = nullptr;
+  const void* input = nullptr;  // absent where neither statistics nor activation depend on it
   const void* residual = nullptr;
   const uint8_t* mask = nullptr;  // stands for the side of the pre-activation
   void* gradInput = nullptr;

@@ -1,6 +1,5 @@
-#include "coefficients.h"
-
 #include "channel.cuh"
+#include "coefficients.h"
 
 namespace cuda_batchnorm::cuda {
 

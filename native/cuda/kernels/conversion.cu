@@ -1,7 +1,6 @@
-#include "conversion.h"
-
 #include <algorithm>
 
+#include "conversion.h"
 #include "element.cuh"
 #include "launch.h"
 
@@ -107,7 +106,9 @@ void convert(cudaStream_t stream, void* destination, DType to, const void* sourc
 
 void fill(cudaStream_t stream, void* destination, DType dtype, int64_t count, double value) {
   if (count == 0) return;
-  forType(dtype, [&](auto target) { launch(fillElements<decltype(target)>, shapeFor(count), stream, FillArguments{destination, count, value}); });
+  forType(dtype, [&](auto target) {
+    launch(fillElements<decltype(target)>, shapeFor(count), stream, FillArguments{destination, count, value});
+  });
 }
 
 }  // namespace cuda_batchnorm::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../../core/dtype.h"
+#include "arguments.h"
 #include "primitives.cuh"
 
 namespace cuda_batchnorm::cuda {
@@ -41,7 +42,6 @@ struct alignas(sizeof(S) * V) Pack {
   S values[V];
 };
 
-constexpr uint32_t kAccessBytes = 16;
 template <class S>
 constexpr int kVector = kAccessBytes / sizeof(S);
 

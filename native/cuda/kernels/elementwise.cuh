@@ -42,10 +42,11 @@ DEVICE Pack<S, V> forwardPack(const ForwardTensors& tensors, const Pack<S, V>& i
   return output;
 }
 
+// Zeros where there is no such tensor.
 template <class S, int V>
-DEVICE Pack<S, V> loadResidual(const void* residual, const Slot& slot) {
-  if (residual == nullptr) return {};
-  return loadSlot<S, V>(static_cast<const S*>(residual), slot);
+DEVICE Pack<S, V> loadOptional(const void* tensor, const Slot& slot) {
+  if (tensor == nullptr) return {};
+  return loadSlot<S, V>(static_cast<const S*>(tensor), slot);
 }
 
 // What backward reads of one slot.
@@ -55,14 +56,14 @@ struct BackwardPacks {
   uint32_t bits;
 
   DEVICE void load(const BackwardTensors& tensors, const Slot& slot) {
-    input = loadSlot<S, V>(static_cast<const S*>(tensors.input), slot);
+    input = loadOptional<S, V>(tensors.input, slot);
     gradOutput = loadSlot<S, V>(static_cast<const S*>(tensors.gradOutput), slot);
     loadSides(tensors, slot);
   }
 
   // What tells on which side of 0 the pre-activation fell, but for the input.
   DEVICE void loadSides(const BackwardTensors& tensors, const Slot& slot) {
-    residual = loadResidual<S, V>(tensors.mask == nullptr ? tensors.residual : nullptr, slot);
+    residual = loadOptional<S, V>(tensors.mask == nullptr ? tensors.residual : nullptr, slot);
     bits = tensors.mask == nullptr ? 0 : loadMask<V>(tensors.mask, slot);
   }
 };

@@ -5,7 +5,7 @@
 
 namespace cuda_batchnorm::cuda {
 
-constexpr uint32_t kBatch = 2;  // slots in flight, of two or three tensors each
+constexpr uint32_t kBatch = kGradientBatch;
 
 template <Shape shape, class S, int V>
 KERNEL __launch_bounds__(kBlockThreads, 2) gradientInOrder(const GradientArguments<FlatCut> a) {

@@ -37,7 +37,8 @@ DEVICE Pair<Compute<S>> sumsOfThread(const BackwardTensors& tensors, const Chunk
 
 // Sums of the whole channel, in all threads of the last block to arrive; others get `false`.
 template <class C>
-DEVICE bool addChunks(const GradientSumsArguments<RunsCut>& a, uint32_t channel, uint32_t chunk, Pair<C>& total, SharedArray<Pair<C>> scratch) {
+DEVICE bool addChunks(const GradientSumsArguments<RunsCut>& a, uint32_t channel, uint32_t chunk, Pair<C>& total,
+                      SharedArray<Pair<C>> scratch) {
   if (a.cut.chunks == 1) return true;
   auto* const partials = static_cast<Pair<C>*>(a.merge.partials);
   bool last = false;

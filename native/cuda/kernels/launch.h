@@ -3,8 +3,8 @@
 
 #include <cuda_runtime.h>
 
-#include "../plan.h"
 #include "../runtime/check.h"
+#include "arguments.h"
 
 namespace cuda_batchnorm::cuda {
 

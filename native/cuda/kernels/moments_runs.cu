@@ -95,7 +95,8 @@ DEVICE Moments<Compute<S>> momentsOfThread(const S* input, const ChunkOfRuns<V>&
 
 // Moments of the whole channel, in all threads of the last block to arrive; others get `false`.
 template <class C>
-DEVICE bool mergeChunks(const MomentsArguments<RunsCut>& a, uint32_t channel, uint32_t chunk, Moments<C>& total, SharedArray<Moments<C>> scratch) {
+DEVICE bool mergeChunks(const MomentsArguments<RunsCut>& a, uint32_t channel, uint32_t chunk, Moments<C>& total,
+                        SharedArray<Moments<C>> scratch) {
   if (a.cut.chunks == 1) return true;
   auto* const partials = static_cast<Moments<C>*>(a.merge.partials);
   bool last = false;

@@ -8,8 +8,6 @@
 
 namespace cuda_batchnorm::cuda {
 
-constexpr uint32_t kPreciseScratchBytes = kWarpThreads * sizeof(double);
-
 struct Add {
   template <class T>
   DEVICE T operator()(const T& a, const T& b) const {
@@ -38,7 +36,8 @@ DEVICE PreciseMoments preciseMoments(const S* input, const TrainingResults& resu
   const int64_t values = results.outer * results.inner;
   const auto value = [&](int64_t i) {
     const int64_t row = i / results.inner;
-    return static_cast<double>(widen(loadParameter(input + (row * results.channels + channel) * results.inner + (i - row * results.inner))));
+    return static_cast<double>(
+        widen(loadParameter(input + (row * results.channels + channel) * results.inner + (i - row * results.inner))));
   };
   double sum = 0;
   for (int64_t i = threadIndex(); i < values; i += blockThreads()) sum += value(i);

@@ -6,9 +6,6 @@
 
 namespace cuda_batchnorm::cuda {
 
-// Shared memory besides the channel's own slots.
-constexpr uint32_t kResidentScratchBytes = 1024;
-
 // Not for float64.
 void launchResidentForward(const KernelChoice& choice, cudaStream_t stream, const ResidentForwardArguments& arguments);
 void launchResidentBackward(const KernelChoice& choice, cudaStream_t stream, const ResidentBackwardArguments& arguments);

@@ -66,7 +66,8 @@ KERNEL __launch_bounds__(kMostBlockThreads, 1) residentForward(const ResidentFor
     const Slot slot = channel.slot(i);
     const Pack<S, V> pack = i < channel.slots() ? slots.load(i) : Pack<S, V>{};
     uint32_t bits = 0;
-    const auto output = forwardPack<shape>(a.tensors, pack, loadResidual<S, V>(a.tensors.residual, slot), [&](int) { return affine; }, bits);
+    const auto output = forwardPack<shape>(
+        a.tensors, pack, loadOptional<S, V>(a.tensors.residual, slot), [&](int) { return affine; }, bits);
     storeSlot(static_cast<S*>(a.tensors.output), slot, output);
     if (a.tensors.mask != nullptr) storeMask<V>(a.tensors.mask, slot, bits);
   }

@@ -24,12 +24,13 @@ KERNEL __launch_bounds__(kBlockThreads, 2) transformColumns(const TransformArgum
     for (uint32_t b = 0; b < kBatch; ++b) {
       slots[b] = chunk.slot(first + chunk.y() + b * a.cut.threadsY);
       input[b] = loadSlot<S, V>(static_cast<const S*>(a.tensors.input), slots[b]);
-      residual[b] = loadResidual<S, V>(a.tensors.residual, slots[b]);
+      residual[b] = loadOptional<S, V>(a.tensors.residual, slots[b]);
     }
     UNROLL
     for (uint32_t b = 0; b < kBatch; ++b) {
       uint32_t bits = 0;
-      const auto output = forwardPack<shape>(a.tensors, input[b], residual[b], [&](int e) { return affine[e]; }, bits);
+      const auto output = forwardPack<shape>(
+          a.tensors, input[b], residual[b], [&](int e) { return affine[e]; }, bits);
       storeSlot(static_cast<S*>(a.tensors.output), slots[b], output);
       if (a.tensors.mask != nullptr) storeMask<V>(a.tensors.mask, slots[b], bits);
     }

@@ -5,7 +5,7 @@
 
 namespace cuda_batchnorm::cuda {
 
-constexpr uint32_t kBatch = 4;  // accesses in flight
+constexpr uint32_t kBatch = kTransformBatch;
 
 template <Shape shape, class S, int V>
 KERNEL __launch_bounds__(kBlockThreads, 2) transformInOrder(const TransformArguments<FlatCut> a) {
@@ -17,7 +17,7 @@ KERNEL __launch_bounds__(kBlockThreads, 2) transformInOrder(const TransformArgum
   for (uint32_t b = 0; b < kBatch; ++b) {
     slots[b] = chunk.slot(b);
     input[b] = loadSlot<S, V>(static_cast<const S*>(a.tensors.input), slots[b]);
-    residual[b] = loadResidual<S, V>(a.tensors.residual, slots[b]);
+    residual[b] = loadOptional<S, V>(a.tensors.residual, slots[b]);
   }
   UNROLL
   for (uint32_t b = 0; b < kBatch; ++b) {
@@ -25,8 +25,8 @@ KERNEL __launch_bounds__(kBlockThreads, 2) transformInOrder(const TransformArgum
     const Affine<C> first = readAffine<C>(a.coefficients, channels.first);
     uint32_t bits = 0;
     const auto output = forwardPack<shape>(
-        a.tensors, input[b], residual[b],
-        [&](int e) { return channels.same ? first : readAffine<C>(a.coefficients, chunk.channel(b, e)); }, bits);
+        a.tensors, input[b], residual[b], [&](int e) { return channels.same ? first : readAffine<C>(a.coefficients, chunk.channel(b, e)); },
+        bits);
     storeSlot(static_cast<S*>(a.tensors.output), slots[b], output);
     if (a.tensors.mask != nullptr) storeMask<V>(a.tensors.mask, slots[b], bits);
   }
