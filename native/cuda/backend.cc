@@ -82,7 +82,8 @@ class Operations {
       case Kernel::Coefficients:
         return launchCoefficients(choice, stream, {parameters, coefficients, problem_.channels});
       case Kernel::MomentsOfRuns:
-        return launchMoments(choice, stream, MomentsArguments<RunsCut>{forwardTensors.input, plan_.runs, workspace_.merge(), trainingResults});
+        return launchMoments(choice, stream,
+                             MomentsArguments<RunsCut>{forwardTensors.input, plan_.runs, workspace_.merge(), trainingResults});
       case Kernel::MomentsOfColumns:
         return launchMoments(choice, stream,
                              MomentsArguments<ColumnsCut>{forwardTensors.input, plan_.columns, workspace_.merge(), trainingResults});
@@ -145,7 +146,8 @@ size_t Backend::maskBytes(const Problem& problem) const {
 void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForward& call) {
   auto& stream = static_cast<Stream&>(target);
   const Problem& problem = call.problem;
-  stream.use({call.input, call.residual, call.weight, call.bias, call.output, call.statistics, call.mask, call.runningMean, call.runningVariance});
+  stream.use(
+      {call.input, call.residual, call.weight, call.bias, call.output, call.statistics, call.mask, call.runningMean, call.runningVariance});
   // An empty batch has no statistics: zeros are saved, and running statistics stay as they are.
   if (problem.size() == 0) return zero(stream, call.statistics, kStatisticsRows * problem.channels, problem.parameterDtype);
 
@@ -223,8 +225,8 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
 
   Operations operations(stream, request);
   operations.needsInput = request.needsInput();
-  operations.backwardTensors = {call.gradOutput, call.input, residual, static_cast<const uint8_t*>(mask), call.gradInput, call.gradResidual,
-                                problem.activation, call.constantStatistics};
+  operations.backwardTensors = {call.gradOutput, call.input,        residual,           static_cast<const uint8_t*>(mask),
+                                call.gradInput,  call.gradResidual, problem.activation, call.constantStatistics};
   Parameters& parameters = operations.parameters;
   parameters = parametersOf(problem, call.weight, call.bias);
   parameters.mean = call.mean;

@@ -4,7 +4,7 @@
 namespace cuda_batchnorm::cuda {
 
 template <class C>
-KERNEL __launch_bounds__(kBlockThreads) coefficientsOfChannels(const CoefficientsArguments a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads) coefficientsOfChannels(const CoefficientsArguments a) {
   const int64_t channel = int64_t{blockIndex()} * blockThreads() + threadIndex();
   if (channel < a.channels) writeAffine(a.coefficients, channel, affineOf<C>(readChannel<C>(a.parameters, channel)));
 }

@@ -52,7 +52,7 @@ struct ConvertArguments {
 };
 
 template <class To, class From>
-KERNEL __launch_bounds__(kThreads) convertElements(const ConvertArguments a) {
+KERNEL LAUNCH_BOUNDS(kThreads) convertElements(const ConvertArguments a) {
   const int64_t step = int64_t{gridBlocks()} * blockThreads();
   for (int64_t i = int64_t{blockIndex()} * blockThreads() + threadIndex(); i < a.count; i += step) {
     storeGlobal(static_cast<To*>(a.destination) + i, roundTo<To>(widen(loadReadOnly(static_cast<const From*>(a.source) + i))));
@@ -66,7 +66,7 @@ struct FillArguments {
 };
 
 template <class To>
-KERNEL __launch_bounds__(kThreads) fillElements(const FillArguments a) {
+KERNEL LAUNCH_BOUNDS(kThreads) fillElements(const FillArguments a) {
   const int64_t step = int64_t{gridBlocks()} * blockThreads();
   const To value = roundTo<To>(a.value);
   for (int64_t i = int64_t{blockIndex()} * blockThreads() + threadIndex(); i < a.count; i += step) {

@@ -1,6 +1,8 @@
 // Elements of a tensor in memory and in arithmetic: stored as S, computed with as Compute<S>.
 #pragma once
 
+#include <math.h>
+
 #include "../../core/dtype.h"
 #include "arguments.h"
 #include "primitives.cuh"

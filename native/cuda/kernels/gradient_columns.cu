@@ -10,7 +10,7 @@ template <int V>
 constexpr uint32_t kBatch = V == 8 ? 1 : 2;
 
 template <Shape shape, class S, int V>
-KERNEL __launch_bounds__(kBlockThreads, 2) gradientOfColumns(const GradientArguments<ColumnsCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientOfColumns(const GradientArguments<ColumnsCut> a) {
   using C = Compute<S>;
   const ChunkOfColumns<V> chunk(a.cut);
   if (!chunk.active()) return;

@@ -8,7 +8,7 @@ namespace cuda_batchnorm::cuda {
 constexpr uint32_t kBatch = kGradientBatch;
 
 template <Shape shape, class S, int V>
-KERNEL __launch_bounds__(kBlockThreads, 2) gradientInOrder(const GradientArguments<FlatCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientInOrder(const GradientArguments<FlatCut> a) {
   using C = Compute<S>;
   const ChunkInOrder<V> chunk(a.cut);
   Slot slots[kBatch];

@@ -45,7 +45,7 @@ DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const Chunk
 }
 
 template <Shape shape, class S, int V>
-KERNEL __launch_bounds__(kBlockThreads, 2) gradientSumsOfColumns(const GradientSumsArguments<ColumnsCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfColumns(const GradientSumsArguments<ColumnsCut> a) {
   using C = Compute<S>;
   const auto values = dynamicShared<Pair<C>>(0);
   const ChunkOfColumns<V> chunk(a.cut);

@@ -57,7 +57,7 @@ DEVICE bool addChunks(const GradientSumsArguments<RunsCut>& a, uint32_t channel,
 }
 
 template <Shape shape, class S, int V>
-KERNEL __launch_bounds__(kBlockThreads, 2) gradientSumsOfRuns(const GradientSumsArguments<RunsCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfRuns(const GradientSumsArguments<RunsCut> a) {
   using C = Compute<S>;
   const auto channels = static_cast<uint32_t>(a.cut.channels);
   const uint32_t chunk = blockIndex() / channels;

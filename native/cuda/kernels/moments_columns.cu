@@ -10,7 +10,7 @@ constexpr uint32_t kBatches = 16;  // between two merges: short sums lose little
 
 template <class C, int V>
 struct ColumnSums {
-  C shift[V], count[V] = {}, sum[V] = {}, squares[V] = {};
+  C shift[V] = {}, count[V] = {}, sum[V] = {}, squares[V] = {};
 
   DEVICE bool cancelledAnywhere() const {
     bool any = false;
@@ -89,7 +89,7 @@ DEVICE void finishPrecisely(const MomentsArguments<ColumnsCut>& a, const ChunkOf
 }
 
 template <class S, int V>
-KERNEL __launch_bounds__(kBlockThreads, 2) momentsOfColumns(const MomentsArguments<ColumnsCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) momentsOfColumns(const MomentsArguments<ColumnsCut> a) {
   using C = Compute<S>;
   const auto scratch = dynamicShared<double>(0);
   const auto values = dynamicShared<Moments<C>>(kPreciseScratchBytes);

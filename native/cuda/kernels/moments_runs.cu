@@ -10,7 +10,7 @@ constexpr uint32_t kBatches = 16;  // between two merges: short sums lose little
 
 template <class C, int V>
 struct ShiftedSums {
-  C shift, count = 0, sum[V] = {}, squares[V] = {};
+  C shift = 0, count = 0, sum[V] = {}, squares[V] = {};
 
   DEVICE void add(int e, C x) {
     const C d = x - shift;
@@ -115,7 +115,7 @@ DEVICE bool mergeChunks(const MomentsArguments<RunsCut>& a, uint32_t channel, ui
 }
 
 template <class S, int V>
-KERNEL __launch_bounds__(kBlockThreads, 2) momentsOfRuns(const MomentsArguments<RunsCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) momentsOfRuns(const MomentsArguments<RunsCut> a) {
   using C = Compute<S>;
   const auto channels = static_cast<uint32_t>(a.cut.channels);
   const uint32_t chunk = blockIndex() / channels;

@@ -15,6 +15,7 @@
 #include <cstring>
 
 #define KERNEL __global__ void
+#define LAUNCH_BOUNDS(...) __launch_bounds__(__VA_ARGS__)  // most threads of a block, least blocks of a processor
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 

@@ -39,7 +39,7 @@ DEVICE Pair<Compute<S>> sumsOfResident(const BackwardTensors& tensors, const Chu
 }
 
 template <Shape shape, class S, int V>
-KERNEL __launch_bounds__(kMostBlockThreads, 1) residentBackward(const ResidentBackwardArguments a) {
+KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) residentBackward(const ResidentBackwardArguments a) {
   using C = Compute<S>;
   const ChunkOfRuns<V> channel(a.cut, blockIndex(), 0);
   const ResidentSlots<S, V> slots = {residentSlots<S, V>(0, channel.slots()), residentSlots<S, V>(1, channel.slots())};

@@ -47,7 +47,7 @@ DEVICE Moments<Compute<S>> momentsOfResident(const ChunkOfRuns<V>& channel, Shar
 }
 
 template <Shape shape, class S, int V>
-KERNEL __launch_bounds__(kMostBlockThreads, 1) residentForward(const ResidentForwardArguments a) {
+KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) residentForward(const ResidentForwardArguments a) {
   using C = Compute<S>;
   const ChunkOfRuns<V> channel(a.cut, blockIndex(), 0);
   const auto slots = residentSlots<S, V>(0, channel.slots());

@@ -8,7 +8,7 @@ namespace cuda_batchnorm::cuda {
 constexpr uint32_t kBatch = 4;  // rows in flight
 
 template <Shape shape, class S, int V>
-KERNEL __launch_bounds__(kBlockThreads, 2) transformColumns(const TransformArguments<ColumnsCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformColumns(const TransformArguments<ColumnsCut> a) {
   using C = Compute<S>;
   const ChunkOfColumns<V> chunk(a.cut);
   Affine<C> affine[V] = {};

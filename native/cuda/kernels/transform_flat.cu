@@ -8,7 +8,7 @@ namespace cuda_batchnorm::cuda {
 constexpr uint32_t kBatch = kTransformBatch;
 
 template <Shape shape, class S, int V>
-KERNEL __launch_bounds__(kBlockThreads, 2) transformInOrder(const TransformArguments<FlatCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments<FlatCut> a) {
   using C = Compute<S>;
   const ChunkInOrder<V> chunk(a.cut);
   Slot slots[kBatch];
