@@ -23,8 +23,9 @@ struct Touched {
   std::set<uint64_t> written;
 };
 
-// Runs a whole grid on the calling thread, `threadBody` once for each CUDA thread. The same seed gives the same order. Several threads may run
-// grids at the same time. Throws Fault; `touched` is filled then too.
-void runGrid(const char* kernel, const GridShape& shape, const std::function<void()>& threadBody, uint64_t seed, Touched* touched = nullptr);
+// Runs a whole grid on the calling thread, `threadBody` once for each CUDA thread. The same seed gives the same order. Several threads may
+// run grids at the same time. Throws Fault; `touched` is filled then too.
+void runGrid(const char* kernel, const GridShape& shape, const std::function<void()>& threadBody, uint64_t seed,
+             Touched* touched = nullptr);
 
 }  // namespace cuda_batchnorm::emulator

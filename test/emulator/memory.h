@@ -1,5 +1,5 @@
-// The emulated device's memory. A device address lies in a reservation that nobody may touch, so host code that dereferences it ends at once, in
-// words; the bytes lie at a fixed distance from it, and so does the state of each byte.
+// The emulated device's memory. A device address lies in a reservation that nobody may touch, so host code that dereferences it ends at
+// once, in words; the bytes lie at a fixed distance from it, and so does the state of each byte.
 //
 // Every function may be called from any thread. That two of them do not touch the same bytes at once is up to the callers.
 #pragma once
@@ -11,8 +11,8 @@
 
 namespace cuda_batchnorm::emulator {
 
-// Fenced on both sides, filled with 0xff (NaN), uninitialised. nullptr for 0 bytes; std::bad_alloc where the reservation is used up: how much memory
-// a device has is the caller's affair.
+// Fenced on both sides, filled with 0xff (NaN), uninitialised. nullptr for 0 bytes; std::bad_alloc where the reservation is used up: how
+// much memory a device has is the caller's affair.
 void* allocateDevice(size_t bytes);
 
 // The addresses are not used again soon. Throws Fault where this is not the start of a live allocation; nullptr is ignored.
