@@ -1,0 +1,166 @@
+// native/cuda/kernels/primitives.cuh for the emulator: the same names, and every access checked.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "../../native/core/dtype.h"
+#include "execution.h"
+
+#define KERNEL void
+#define DEVICE inline __attribute__((always_inline))
+#define UNROLL
+
+namespace cuda_batchnorm::cuda {
+
+constexpr uint32_t kWarpThreads = 32;
+constexpr uint32_t kWholeWarp = 0xffffffffu;
+
+// ---- where a thread is ----
+
+DEVICE uint32_t threadIndex() { return emulator::execution->thread().index; }
+DEVICE uint32_t blockThreads() { return emulator::execution->shape().block; }
+DEVICE uint32_t blockIndex() { return emulator::execution->thread().block->index; }
+DEVICE uint32_t gridBlocks() { return emulator::execution->shape().grid; }
+DEVICE uint32_t laneIndex() { return threadIndex() % kWarpThreads; }
+DEVICE uint32_t warpIndex() { return threadIndex() / kWarpThreads; }
+
+// ---- global memory ----
+
+template <size_t bytes>
+struct Word;
+template <>
+struct Word<1> {
+  using Type = uint8_t;
+};
+template <>
+struct Word<2> {
+  using Type = uint16_t;
+};
+template <>
+struct Word<4> {
+  using Type = uint32_t;
+};
+template <>
+struct Word<8> {
+  struct alignas(8) Type {
+    uint32_t x, y;
+  };
+};
+template <>
+struct Word<16> {
+  struct alignas(16) Type {
+    uint32_t x, y, z, w;
+  };
+};
+template <class T>
+using WordOf = typename Word<sizeof(T)>::Type;
+
+template <class T, class W>
+DEVICE T fromWord(W word) {
+  static_assert(sizeof(T) == sizeof(W));
+  T value;
+  std::memcpy(&value, &word, sizeof value);
+  return value;
+}
+template <class T>
+DEVICE WordOf<T> toWord(const T& value) {
+  WordOf<T> word;
+  std::memcpy(&word, &value, sizeof word);
+  return word;
+}
+
+template <class T>
+DEVICE T loadGlobal(const T* source) {
+  WordOf<T> word;
+  std::memcpy(&word, emulator::execution->load<sizeof word>(source), sizeof word);
+  return fromWord<T>(word);
+}
+template <class T>
+DEVICE T loadReadOnly(const T* source) {
+  return loadGlobal(source);
+}
+template <class T>
+DEVICE T loadStreaming(const T* source) {
+  return loadGlobal(source);
+}
+template <class T>
+DEVICE T loadShared(const T* source) {
+  return loadGlobal(source);
+}
+template <class T>
+DEVICE void storeGlobal(T* destination, const T& value) {
+  const WordOf<T> word = toWord(value);
+  std::memcpy(emulator::execution->store<sizeof word>(destination), &word, sizeof word);
+}
+template <class T>
+DEVICE void storeStreaming(T* destination, const T& value) {
+  storeGlobal(destination, value);
+}
+
+DEVICE uint32_t arriveAt(uint32_t* counter) { return emulator::execution->arriveAt(counter); }
+
+// ---- shared memory ----
+
+template <class T>
+class SharedArray {
+ public:
+  DEVICE SharedArray(uint32_t rank, uint32_t byteOffset) : rank_(rank), byteOffset_(byteOffset) {
+    emulator::execution->checkShared(rank, byteOffset, alignof(T));
+  }
+  DEVICE T load(uint32_t i) const {
+    T value;
+    std::memcpy(&value, emulator::execution->loadShared(rank_, place(i), sizeof value), sizeof value);
+    return value;
+  }
+  DEVICE void store(uint32_t i, const T& value) const {
+    std::memcpy(emulator::execution->storeShared(rank_, place(i), sizeof value), &value, sizeof value);
+  }
+
+ private:
+  DEVICE uint64_t place(uint32_t i) const { return byteOffset_ + uint64_t{i} * sizeof(T); }
+
+  uint32_t rank_;  // the owner's within the cluster
+  uint32_t byteOffset_;
+};
+
+template <class T>
+DEVICE SharedArray<T> dynamicShared(uint32_t byteOffset) {
+  return SharedArray<T>(emulator::execution->rank(), byteOffset);
+}
+
+// ---- barriers and what warps tell each other ----
+
+DEVICE void syncBlock() { emulator::execution->syncBlock(); }
+DEVICE bool anyInBlock(bool condition) { return emulator::execution->anyInBlock(condition); }
+DEVICE void syncWarp() { emulator::execution->syncWarp(); }
+DEVICE uint32_t warpBallot(bool condition) { return emulator::execution->ballot(condition); }
+
+template <class T>
+DEVICE T shuffleXor(const T& value, uint32_t laneMask) {
+  static_assert(sizeof(T) % 4 == 0 && sizeof(T) <= emulator::kExchangeBytes);
+  T result;
+  std::memcpy(&result, &value, sizeof result);
+  emulator::execution->shuffle(&result, sizeof result, laneMask);
+  return result;
+}
+
+// ---- half types ----
+
+DEVICE float float16ToFloat(uint16_t bits) { return toFloat(Float16{bits}); }
+DEVICE uint16_t floatToFloat16(float value) { return toFloat16(value).bits; }
+DEVICE float bfloat16ToFloat(uint16_t bits) { return toFloat(BFloat16{bits}); }
+DEVICE uint16_t floatToBfloat16(float value) { return toBFloat16(value).bits; }
+
+// ---- cooperative grids and clusters ----
+
+DEVICE void syncGrid() { emulator::execution->syncGrid(); }
+DEVICE uint32_t clusterBlocks() { return emulator::execution->shape().cluster; }
+DEVICE uint32_t clusterRank() { return emulator::execution->rank(); }
+DEVICE void syncCluster() { emulator::execution->syncCluster(); }
+template <class T>
+DEVICE SharedArray<T> dynamicSharedOf(uint32_t rank, uint32_t byteOffset) {
+  return SharedArray<T>(rank, byteOffset);
+}
+
+}  // namespace cuda_batchnorm::cuda
