@@ -1,0 +1,28 @@
+// What tests tell the emulator, beside the calls of CUDA's runtime, and what they ask it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace cuda_batchnorm::emulator {
+
+// Allocations are those of device memory and of pinned memory, copies include memset, launches those of kernels and graphs.
+enum class FailureKind { Allocation, Copy, Launch };
+
+// The order of fibers and blocks follows from it.
+void setSeed(uint64_t seed);
+
+// The n-th next call of this kind fails, once; 1 is the next one, 0 calls it off. The error is not sticky.
+void failNth(FailureKind kind, uint64_t nth);
+
+// Failed devices work again, nothing fails on purpose. Waits for the work of failed devices to be dropped.
+void reset();
+
+// Pinned host memory that is not freed.
+size_t pinnedBytes();
+
+// The words of the last fault since reset(); empty where there was none.
+std::string lastFault();
+
+}  // namespace cuda_batchnorm::emulator
