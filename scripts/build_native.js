@@ -1,12 +1,22 @@
-// Builds the addon into out/<variant>: node scripts/build_native.js [release|asan|tsan] [--strict]
+// Builds the addon into out/<variant>: node scripts/build_native.js [VARIANT] [--strict]
 // --strict: warnings are errors, and the native tests are built too. Never by itself: other compilers have other warnings.
+// Environment: CUDA_BATCHNORM_CUDA=OFF leaves CUDA out, CUDAARCHS names the compute capabilities to compile for,
+// CUDA_BATCHNORM_WERROR=ON makes warnings errors in every build.
 const { spawnSync } = require('node:child_process');
 const { existsSync } = require('node:fs');
 const { availableParallelism } = require('node:os');
 const path = require('node:path');
 
 const root = path.dirname(__dirname);
-const sanitizers = { release: 'none', asan: 'address', tsan: 'thread' };
+// All but the first are for tests, and none of those needs nvcc.
+const variants = {
+  release: { CUDA_BATCHNORM_CUDA: process.env.CUDA_BATCHNORM_CUDA || 'ON' },
+  asan: { CUDA_BATCHNORM_SANITIZE: 'address' },
+  tsan: { CUDA_BATCHNORM_SANITIZE: 'thread' },
+  emulated: { CUDA_BATCHNORM_EMULATED: 'ON' },
+  'emulated-asan': { CUDA_BATCHNORM_EMULATED: 'ON', CUDA_BATCHNORM_SANITIZE: 'address' },
+  'emulated-tsan': { CUDA_BATCHNORM_EMULATED: 'ON', CUDA_BATCHNORM_SANITIZE: 'thread' },
+};
 
 function cmakeJs(command, folder, options) {
   const definitions = Object.entries(options).map(([name, value]) => `--CD${name}=${value}`);
@@ -23,10 +33,10 @@ function cmakeJs(command, folder, options) {
 function buildNative(variant, strict = false) {
   const folder = path.join(root, 'out', variant);
   const options = {
-    CUDA_BATCHNORM_SANITIZE: sanitizers[variant],
-    CUDA_BATCHNORM_WERROR: strict ? 'ON' : 'OFF',
-    // The sanitized variants exist for tests alone.
+    CUDA_BATCHNORM_CUDA: 'OFF',
+    CUDA_BATCHNORM_WERROR: strict ? 'ON' : process.env.CUDA_BATCHNORM_WERROR || 'OFF',
     CUDA_BATCHNORM_NATIVE_TESTS: strict || variant !== 'release' ? 'ON' : 'OFF',
+    ...variants[variant],
   };
   // "build" alone would keep the options of the first time; a folder of another compiler or generator has to go.
   const configured =
@@ -39,8 +49,8 @@ module.exports = { buildNative };
 if (require.main === module) {
   const given = process.argv.slice(2);
   const variant = given.find((argument) => argument !== '--strict') ?? 'release';
-  if (!(variant in sanitizers)) {
-    console.error(`Expected ${Object.keys(sanitizers).join(', ')} or --strict but received ${variant}`);
+  if (!(variant in variants)) {
+    console.error(`Expected ${Object.keys(variants).join(', ')} or --strict but received ${variant}`);
     process.exit(2);
   }
   process.exitCode = buildNative(variant, given.includes('--strict')) ? 0 : 1;

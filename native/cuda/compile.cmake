@@ -1,0 +1,20 @@
+# cmake -P compile.cmake COMMAND...: runs nvcc and keeps what it says in <object>.log, where a test looks for warnings and at the resources
+# that each kernel uses. The part about resources is not shown.
+set(COMMAND)
+math(EXPR LAST "${CMAKE_ARGC} - 1")
+foreach(I RANGE 3 ${LAST})
+  list(APPEND COMMAND "${CMAKE_ARGV${I}}")
+endforeach()
+list(FIND COMMAND -o BEFORE_OBJECT)
+math(EXPR I "${BEFORE_OBJECT} + 1")
+list(GET COMMAND ${I} OBJECT)
+
+execute_process(COMMAND ${COMMAND} RESULT_VARIABLE STATUS OUTPUT_VARIABLE OUTPUT ERROR_VARIABLE OUTPUT)
+file(WRITE "${OBJECT}.log" "${OUTPUT}")
+string(REGEX REPLACE "(ptxas info [^\n]*|    [0-9]+ bytes stack frame[^\n]*)\n" "" OUTPUT "${OUTPUT}")
+if(OUTPUT)
+  message("${OUTPUT}")
+endif()
+if(NOT STATUS EQUAL 0)
+  message(FATAL_ERROR "nvcc failed: ${STATUS}")
+endif()
