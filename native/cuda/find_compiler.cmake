@@ -30,7 +30,10 @@ endif()
 
 # Code for each generation, as far as this compiler knows it, and PTX of one, from which drivers make code for the generations that are
 # not named: of 9.0, which has every instruction that the kernels use. Never `native`: the machine that builds may have no GPU.
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
+if(DEFINED ENV{CUDAARCHS})
+  set(CMAKE_CUDA_ARCHITECTURES $ENV{CUDAARCHS})
+  unset(ENV{CUDAARCHS}) # or CMake would keep it for later builds
+elseif(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
   execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-code OUTPUT_VARIABLE KNOWN)
   set(CMAKE_CUDA_ARCHITECTURES 90)
   foreach(ARCHITECTURE 75 80 100 120)
