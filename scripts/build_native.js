@@ -3,14 +3,15 @@
 // Environment: CUDA_BATCHNORM_CUDA=OFF leaves CUDA out, CUDAARCHS names the compute capabilities to compile for,
 // CUDA_BATCHNORM_WERROR=ON makes warnings errors in every build.
 const { spawnSync } = require('node:child_process');
-const { existsSync } = require('node:fs');
+const { existsSync, readFileSync } = require('node:fs');
 const { availableParallelism } = require('node:os');
 const path = require('node:path');
 
 const root = path.dirname(__dirname);
+const withoutCuda = /^(off|0|no|false)$/i.test(process.env.CUDA_BATCHNORM_CUDA ?? '');
 // All but the first are for tests: their GPU is emulated, and they need no nvcc.
 const variants = {
-  release: { CUDA_BATCHNORM_CUDA: process.env.CUDA_BATCHNORM_CUDA || 'ON' },
+  release: { CUDA_BATCHNORM_CUDA: withoutCuda ? 'OFF' : 'ON' },
   emulated: { CUDA_BATCHNORM_EMULATED: 'ON' },
   asan: { CUDA_BATCHNORM_EMULATED: 'ON', CUDA_BATCHNORM_SANITIZE: 'address' },
   tsan: { CUDA_BATCHNORM_EMULATED: 'ON', CUDA_BATCHNORM_SANITIZE: 'thread' },
@@ -42,7 +43,14 @@ function buildNative(variant, strict = false) {
   return configured && cmakeJs('build', folder, options);
 }
 
-module.exports = { buildNative };
+/** The CUDA compiler that the last build of out/<variant> used, or undefined. */
+function cudaCompiler(variant) {
+  const cache = path.join(root, 'out', variant, 'CMakeCache.txt');
+  if (withoutCuda || !existsSync(cache)) return undefined;
+  return /^CMAKE_CUDA_COMPILER:\w+=(?!.*NOTFOUND$)(.+)$/m.exec(readFileSync(cache, 'utf8'))?.[1];
+}
+
+module.exports = { buildNative, cudaCompiler };
 
 if (require.main === module) {
   const given = process.argv.slice(2);

@@ -30,7 +30,8 @@ function run([command, ...rest], env) {
 
 function main() {
   const [variant, device, ...command] = process.argv.slice(2);
-  if (!variant || (device && command.length === 0)) throw new Error('usage: node scripts/with_variant.js VARIANT [DEVICE COMMAND [ARG ...]]');
+  if (!variant || (device && command.length === 0))
+    throw new Error('usage: node scripts/with_variant.js VARIANT [DEVICE COMMAND [ARG ...]]');
   const folder = path.join(path.dirname(__dirname), 'out', variant);
   const sanitizer = sanitizers[variant];
   if (!buildNative(variant)) return false;
