@@ -9,12 +9,12 @@
 #include <cstring>
 #include <string>
 
+#include "address_space.h"
 #include "fault.h"
 
 namespace cuda_batchnorm::emulator {
 
 constexpr uintptr_t kArenaBytes = uintptr_t{1} << 36;
-constexpr uintptr_t kPageBytes = 4096;  // two allocations never share one
 
 // States of a byte are bits; a fence has none of them.
 constexpr unsigned char kLive = 1;
@@ -30,7 +30,7 @@ inline bool inArena(uintptr_t address) { return address - arenaBase < kArenaByte
 inline unsigned char* bytesAt(uintptr_t address) { return reinterpret_cast<unsigned char*>(address + kArenaBytes); }
 inline unsigned char* statesAt(uintptr_t address) { return reinterpret_cast<unsigned char*>(address + 2 * kArenaBytes); }
 inline uint32_t& allocationAt(uintptr_t address) {
-  return reinterpret_cast<uint32_t*>(arenaBase + 3 * kArenaBytes)[(address - arenaBase) / kPageBytes];
+  return reinterpret_cast<uint32_t*>(arenaBase + 3 * kArenaBytes)[(address - arenaBase) / AddressSpace::kPageBytes];
 }
 
 // Whether all of so many bytes, a power of two, have this bit of state.

@@ -14,6 +14,7 @@
 #include "fiber.h"
 #include "grid.h"
 #include "random.h"
+#include "schedule.h"
 #include "shared_memory.h"
 
 namespace cuda_batchnorm::emulator {
@@ -23,8 +24,10 @@ constexpr size_t kExchangeBytes = 64;  // the largest value that a shuffle passe
 
 enum class Primitive : uint8_t { Shuffle, Ballot, SyncWarp, SyncBlock, AnyInBlock, SyncCluster, SyncGrid };
 
-// Threads that wait for each other, numbers `first` and on of those that run at once.
+// Threads that wait for each other: whole warps, and numbers `first` and on, of those that run at once.
 struct Barrier {
+  uint32_t firstWarp = 0;
+  uint32_t warps = 0;
   uint32_t first = 0;
   uint32_t threads = 0;
   uint32_t arrived = 0;
@@ -119,6 +122,7 @@ class Execution {
   void runBlocks(uint32_t firstCluster, uint32_t clusters);
   void prepare(uint32_t firstCluster, uint32_t clusters);
   void prepareBlock(uint32_t number, uint32_t index, Cluster& cluster);
+  Barrier barrierOf(uint32_t firstBlock, uint32_t blocks) const;
   void cancelWaiting();
   Thread* takeReady();
   void goOnWith(Thread* next);
@@ -164,21 +168,20 @@ class Execution {
   KernelCounters counters_;
   AccessLog log_;
 
+  uint32_t warpsOfBlock_ = 0;
   std::vector<uint32_t> order_;  // of the clusters
   std::vector<Thread> threads_;  // those that run at once, and so on
   std::vector<Warp> warps_;
   std::vector<std::unique_ptr<Block>> blocks_;
   std::vector<Cluster> clusters_;
   Barrier grid_;
-  uint32_t blockCount_ = 0;
-  uint32_t warpCount_ = 0;
   uint32_t time_ = 0;
 
   Fiber host_;
   FiberPool fibers_;
   Fiber* running_ = nullptr;
   Thread* current_ = nullptr;
-  std::vector<Thread*> ready_;  // to begin or to go on
+  Schedule schedule_;  // threads that can begin or go on
   uint32_t alive_ = 0;
   std::exception_ptr failure_;
 };

@@ -26,18 +26,18 @@ constexpr size_t kStackBytes = 256 << 10;
 #else
 constexpr size_t kStackBytes = 64 << 10;
 #endif
+constexpr size_t kGuardBytes = 4096;
+constexpr size_t kStackStride = kGuardBytes + kStackBytes;
 // Stacks begin at different offsets, or the same place in every one of them would fall into the same few lines of the cache.
-constexpr size_t kStackStride = kStackBytes + 4096;
-constexpr size_t kColours = 32;
 constexpr size_t kColourBytes = 128;
 constexpr size_t kSlabStacks = 32;
 constexpr size_t kSlabBytes = kSlabStacks * kStackStride;
-// At the far end of each stack. A guard page there would be more mappings than Linux grants a process.
-constexpr uint64_t kCanary = 0x5afe57ac5afe57acu;
+// Beyond so many stacks, the guards would be more mappings than Linux grants a process.
+constexpr size_t kGuardedSlabs = 256;
 
 // The change that is being made.
-thread_local Fiber* changingFrom = nullptr;
-thread_local Fiber* changingTo = nullptr;
+__thread Fiber* changingFrom __attribute__((tls_model("initial-exec"))) = nullptr;
+__thread Fiber* changingTo __attribute__((tls_model("initial-exec"))) = nullptr;
 
 }  // namespace
 
@@ -75,7 +75,6 @@ cudaBatchnormChangeStack:
 #endif
 
 Fiber::Fiber(void (*body)(), char* stack, size_t bytes) : body_(body), stack_(stack), bytes_(bytes) {
-  std::memcpy(stack, &kCanary, sizeof kCanary);
 #ifdef CUDA_BATCHNORM_UCONTEXT
   getcontext(&context_);
   context_.uc_stack.ss_sp = stack;
@@ -100,7 +99,6 @@ Fiber::~Fiber() {
 }
 
 void Fiber::change(Fiber& from, Fiber& to) {
-  from.checkStack();
   changingFrom = &from;
   changingTo = &to;
 #ifdef __SANITIZE_ADDRESS__
@@ -138,12 +136,6 @@ void Fiber::arrive(Fiber& from) {
 #endif
 }
 
-void Fiber::checkStack() const {
-  if (body_ == nullptr || std::memcmp(stack_, &kCanary, sizeof kCanary) == 0) return;
-  std::fprintf(stderr, "emulator: a kernel needs more than %zu bytes of stack\n", kStackBytes);
-  std::abort();
-}
-
 FiberPool::~FiberPool() {
   fibers_.clear();
   for (char* slab : slabs_) munmap(slab, kSlabBytes);
@@ -161,7 +153,9 @@ void FiberPool::grow() {
   if (slab == MAP_FAILED) throw std::bad_alloc();
   slabs_.push_back(static_cast<char*>(slab));
   for (size_t i = 0; i < kSlabStacks; ++i) {
-    fibers_.push_back(std::make_unique<Fiber>(body_, slabs_.back() + i * kStackStride, kStackBytes - i % kColours * kColourBytes));
+    char* const guard = slabs_.back() + i * kStackStride;
+    if (slabs_.size() <= kGuardedSlabs && mprotect(guard, kGuardBytes, PROT_NONE) != 0) throw std::bad_alloc();
+    fibers_.push_back(std::make_unique<Fiber>(body_, guard + kGuardBytes, kStackBytes - i * kColourBytes));
     idle_.push_back(fibers_.back().get());
   }
 }

@@ -22,13 +22,12 @@ class Fiber {
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
-  // Comes back when something changes to `from`. Ends the process if the stack of `from` was too small.
+  // Comes back when something changes to `from`.
   static void change(Fiber& from, Fiber& to);
 
  private:
   static void begin();
   void arrive(Fiber& from);
-  void checkStack() const;
 
   void (*body_)() = nullptr;  // nullptr: the host thread
   const void* stack_ = nullptr;

@@ -54,14 +54,6 @@ const char* kindOf(Primitive primitive) {
 // As CUDA has it: lanes that only shuffle or vote may still see each other's writes in any order.
 bool ordersMemory(Primitive primitive) { return primitive != Primitive::Shuffle && primitive != Primitive::Ballot; }
 
-Barrier barrierOf(size_t first, size_t threads, uint32_t time) {
-  Barrier barrier;
-  barrier.first = static_cast<uint32_t>(first);
-  barrier.threads = static_cast<uint32_t>(threads);
-  barrier.time = time;
-  return barrier;
-}
-
 }  // namespace
 
 // ---- a grid, some blocks of it at a time ----
@@ -71,6 +63,7 @@ Execution::Execution() : fibers_(&Execution::runThreads) {}
 void Execution::run(const char* kernel, const GridShape& shape, const std::function<void()>& body, uint64_t seed, Touched* touched) {
   kernel_ = kernel;
   shape_ = shape;
+  warpsOfBlock_ = (shape.block + kWarpLanes - 1) / kWarpLanes;
   body_ = &body;
   random_ = Random(seed);
   touched_ = touched;
@@ -104,7 +97,6 @@ void Execution::runBlocks(uint32_t firstCluster, uint32_t clusters) {
 
 void Execution::prepare(uint32_t firstCluster, uint32_t clusters) {
   const uint32_t blocks = clusters * shape_.cluster;
-  const uint32_t warpsOfBlock = (shape_.block + kWarpLanes - 1) / kWarpLanes;
   constexpr uint32_t kLate = 1u << 31;
   if (time_ > kLate) {
     blocks_.clear();  // their records would be of the future
@@ -112,34 +104,49 @@ void Execution::prepare(uint32_t firstCluster, uint32_t clusters) {
   }
   ++time_;
   threads_.resize(size_t{blocks} * shape_.block);
-  warps_.resize(size_t{blocks} * warpsOfBlock);
+  warps_.resize(size_t{blocks} * warpsOfBlock_);
   clusters_.resize(clusters);
   while (blocks_.size() < blocks) blocks_.push_back(std::make_unique<Block>());
-  ready_.clear();
+  schedule_.reset(warps_.size());
   for (uint32_t number = 0; number < blocks; ++number) {
     const uint32_t cluster = number / shape_.cluster;
     const uint32_t rank = number % shape_.cluster;
-    if (rank == 0) clusters_[cluster] = {barrierOf(size_t{number} * shape_.block, size_t{shape_.cluster} * shape_.block, time_), time_};
+    if (rank == 0) clusters_[cluster] = {barrierOf(number, shape_.cluster), time_};
     prepareBlock(number, order_[firstCluster + cluster] * shape_.cluster + rank, clusters_[cluster]);
   }
-  grid_ = barrierOf(0, threads_.size(), time_);
+  grid_ = barrierOf(0, blocks);
 }
 
 void Execution::prepareBlock(uint32_t number, uint32_t index, Cluster& cluster) {
-  const uint32_t warpsOfBlock = (shape_.block + kWarpLanes - 1) / kWarpLanes;
-  const size_t firstThread = size_t{number} * shape_.block;
   Block& block = *blocks_[number];
   block.index = index;
   block.rank = number % shape_.cluster;
   block.cluster = &cluster;
-  block.barrier = barrierOf(firstThread, shape_.block, time_);
+  block.barrier = barrierOf(number, 1);
   block.shared.reset(shape_.sharedBytes);
   for (uint32_t i = 0; i < shape_.block; ++i) {
-    Warp& warp = warps_[size_t{number} * warpsOfBlock + i / kWarpLanes];
-    if (i % kWarpLanes == 0) warp.barrier = barrierOf(firstThread + i, std::min(kWarpLanes, shape_.block - i), time_);
-    threads_[firstThread + i] = {i, &block, &warp, nullptr};
-    ready_.push_back(&threads_[firstThread + i]);
+    const uint32_t warp = block.barrier.firstWarp + i / kWarpLanes;
+    threads_[block.barrier.first + i] = {i, &block, &warps_[warp], nullptr};
+    schedule_.add(warp, 1u << i % kWarpLanes);
   }
+  for (uint32_t i = 0; i < warpsOfBlock_; ++i) {
+    Barrier& barrier = warps_[block.barrier.firstWarp + i].barrier;
+    barrier = block.barrier;
+    barrier.firstWarp += i;
+    barrier.warps = 1;
+    barrier.first += i * kWarpLanes;
+    barrier.threads = std::min(kWarpLanes, shape_.block - i * kWarpLanes);
+  }
+}
+
+Barrier Execution::barrierOf(uint32_t firstBlock, uint32_t blocks) const {
+  Barrier barrier;
+  barrier.firstWarp = firstBlock * warpsOfBlock_;
+  barrier.warps = blocks * warpsOfBlock_;
+  barrier.first = firstBlock * shape_.block;
+  barrier.threads = blocks * shape_.block;
+  barrier.time = time_;
+  return barrier;
 }
 
 // ---- which thread goes on ----
@@ -171,12 +178,9 @@ void Execution::runThread() {
 
 // nullptr where no thread can go on.
 Thread* Execution::takeReady() {
-  if (ready_.empty()) return nullptr;
-  Thread*& chosen = ready_[random_.below(static_cast<uint32_t>(ready_.size()))];
-  Thread* const thread = chosen;
-  chosen = ready_.back();
-  ready_.pop_back();
-  return thread;
+  if (schedule_.empty()) return nullptr;
+  const Schedule::Place place = schedule_.take(random_);
+  return &threads_[warps_[place.warp].barrier.first + place.lane];
 }
 
 // Without one, the host thread goes on. Comes back when this fiber has its turn again.
@@ -227,9 +231,10 @@ void Execution::release(Barrier& barrier) {
   if (barrier.primitive == Primitive::SyncGrid) {
     for (Cluster& cluster : clusters_) cluster.barrier.time = time_;
   }
-  for (uint32_t i = 0; i < barrier.threads; ++i) {
-    Thread* const thread = &threads_[barrier.first + i];
-    if (thread != current_) ready_.push_back(thread);
+  for (uint32_t i = barrier.firstWarp; i < barrier.firstWarp + barrier.warps; ++i) {
+    const Warp& warp = warps_[i];
+    const uint32_t self = &warp == current_->warp ? 1u << current_->index % kWarpLanes : 0;
+    schedule_.add(i, (UINT32_MAX >> (kWarpLanes - warp.barrier.threads)) & ~self);
   }
 }
 
@@ -243,7 +248,7 @@ void Execution::leave() {
   for (const Barrier* barrier : {&current_->warp->barrier, &current_->block->barrier, &current_->block->cluster->barrier, &grid_}) {
     if (barrier->arrived > 0) failDivergent(*barrier, name(*current_) + " has ended");
   }
-  if (ready_.empty() && alive_ > 0) failStuck();
+  if (schedule_.empty() && alive_ > 0) failStuck();
 }
 
 // ---- what primitives do ----
@@ -388,7 +393,10 @@ std::string Execution::who() const { return "kernel " + kernel_ + ": " + name(*c
 
 void Execution::fail(const char* kind, const std::string& details) { throw Fault(kind, ": " + who() + " " + details); }
 
-void Execution::failAccess(uintptr_t address, size_t bytes, bool write) { throw diagnose(address, bytes, write, who()); }
+void Execution::failAccess(uintptr_t address, size_t bytes, bool write) {
+  if (inArena(address)) touch(address, write);  // the reason may be another stream's use of the same memory
+  throw diagnose(address, bytes, write, who());
+}
 
 // Some threads have come to a barrier that not all will come to.
 void Execution::failDivergent(const Barrier& barrier, const std::string& why) {

@@ -4,15 +4,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstring>
-#include <deque>
-#include <iterator>
-#include <map>
 #include <mutex>
 #include <new>
 #include <sstream>
 
+#include "address_space.h"
 #include "arena.h"
 
 namespace cuda_batchnorm::emulator {
@@ -21,23 +18,8 @@ uintptr_t arenaBase = 0;
 
 namespace {
 
-constexpr uintptr_t kReservedBytes = 3 * kArenaBytes + kArenaBytes / kPageBytes * sizeof(uint32_t);
-constexpr size_t kQuarantineBytes = size_t{128} << 20;
-constexpr size_t kQuarantineCount = 4096;
-// A fence costs addresses only: wide ones also catch an index that is wrong by a whole row.
-constexpr size_t kLeastFence = kPageBytes;
-constexpr size_t kGreatestFence = size_t{1} << 20;
-
-struct Allocation {
-  size_t bytes = 0;
-  size_t fence = 0;  // on each side
-  uint32_t number = 0;
-  bool live = true;
-};
-
+constexpr uintptr_t kReservedBytes = 3 * kArenaBytes + kArenaBytes / AddressSpace::kPageBytes * sizeof(uint32_t);
 uintptr_t addressOf(const void* memory) { return reinterpret_cast<uintptr_t>(memory); }
-
-size_t wholePages(size_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes * kPageBytes; }
 
 // ---- what happens when host code dereferences a device address ----
 
@@ -75,117 +57,48 @@ uintptr_t reserve() {
   return addressOf(memory);
 }
 
-// ---- allocations, by address ----
+// ---- allocations and what is known of their bytes ----
 
 class Arena {
  public:
   void* allocate(size_t bytes) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const size_t fence = std::clamp(wholePages(bytes / 8), kLeastFence, kGreatestFence);
-    const uintptr_t address = findGap(bytes, fence);
-    allocations_[address] = {bytes, fence, ++lastNumber_, true};
-    for (uintptr_t page = address; page < address + bytes; page += kPageBytes) allocationAt(page) = lastNumber_;
-    std::memset(bytesAt(address), 0xff, bytes);
-    std::memset(statesAt(address), kLive, bytes);
-    liveBytes_ += bytes;
-    return reinterpret_cast<void*>(address);
+    const auto& allocation = addresses_.allocate(bytes);
+    number(allocation, allocation.second.number);
+    std::memset(bytesAt(allocation.first), 0xff, bytes);
+    std::memset(statesAt(allocation.first), kLive, bytes);
+    return reinterpret_cast<void*>(allocation.first);
   }
 
-  void free(void* memory) {
+  void free(uintptr_t address) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const uintptr_t address = addressOf(memory);
-    const auto found = allocations_.find(address);
-    if (found == allocations_.end() || !found->second.live) throw badFree(address, found != allocations_.end());
-    Allocation& allocation = found->second;
-    allocation.live = false;
-    liveBytes_ -= allocation.bytes;
-    std::memset(statesAt(address), kFreed, allocation.bytes);
-    madvise(bytesAt(address), wholePages(allocation.bytes), MADV_DONTNEED);
-    quarantine_.push_back(address);
-    quarantinedBytes_ += allocation.bytes;
-    while (quarantinedBytes_ > kQuarantineBytes || quarantine_.size() > kQuarantineCount) forgetOldest();
+    const size_t bytes = addresses_.free(address).second.bytes;
+    std::memset(statesAt(address), kFreed, bytes);
+    madvise(bytesAt(address), AddressSpace::wholePages(bytes), MADV_DONTNEED);
+    for (const AddressSpace::Allocations::value_type* oldest; (oldest = addresses_.oldest()) != nullptr; addresses_.forgetOldest()) {
+      number(*oldest, 0);
+      madvise(statesAt(oldest->first), AddressSpace::wholePages(oldest->second.bytes), MADV_DONTNEED);  // they read as 0 then
+    }
   }
 
   size_t liveBytes() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return liveBytes_;
+    return addresses_.liveBytes();
   }
 
-  // In words, the place of an address relative to the allocation nearest to it.
   std::string place(uintptr_t address) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto after = allocations_.upper_bound(address);
-    const bool hasBefore = after != allocations_.begin();
-    const bool hasAfter = after != allocations_.end();
-    const auto before = hasBefore ? std::prev(after) : after;
-    std::ostringstream text;
-    if (hasBefore && address < before->first + before->second.bytes) {
-      text << address - before->first << " bytes into " << describe(*before);
-    } else if (hasBefore && (!hasAfter || address - (before->first + before->second.bytes) < after->first - address)) {
-      text << address - (before->first + before->second.bytes) << " bytes past the end of " << describe(*before);
-    } else if (hasAfter) {
-      text << after->first - address << " bytes before " << describe(*after);
-    } else {
-      text << "nothing is allocated";
-    }
-    return text.str();
+    return addresses_.place(address);
   }
 
  private:
-  using Allocations = std::map<uintptr_t, Allocation>;
-
-  // Goes round the arena, so that an address is used again as late as can be.
-  uintptr_t findGap(size_t bytes, size_t fence) {
-    if (bytes > kArenaBytes / 2) throw std::bad_alloc();
-    const size_t needed = wholePages(bytes) + 2 * fence;
-    for (int round = 0; round < 2; ++round) {
-      const uintptr_t start = firstFit(round == 0 ? next_ : arenaBase, needed);
-      if (start + needed <= arenaBase + kArenaBytes) {
-        next_ = start + needed;
-        return start + fence;
-      }
-    }
-    throw std::bad_alloc();
-  }
-
-  uintptr_t firstFit(uintptr_t from, size_t needed) const {
-    auto following = allocations_.lower_bound(from);
-    while (following != allocations_.end() && following->first - following->second.fence < from + needed) {
-      from = following->first + wholePages(following->second.bytes) + following->second.fence;
-      ++following;
-    }
-    return from;
-  }
-
-  void forgetOldest() {
-    const uintptr_t address = quarantine_.front();
-    quarantine_.pop_front();
-    const size_t bytes = allocations_.at(address).bytes;
-    quarantinedBytes_ -= bytes;
-    madvise(statesAt(address), wholePages(bytes), MADV_DONTNEED);  // they read as 0 then
-    for (uintptr_t page = address; page < address + bytes; page += kPageBytes) allocationAt(page) = 0;
-    allocations_.erase(address);
-  }
-
-  static std::string describe(const Allocations::value_type& allocation) {
-    std::ostringstream text;
-    text << (allocation.second.live ? "the " : "the freed ") << allocation.second.bytes << " bytes at 0x" << std::hex << allocation.first;
-    return text.str();
-  }
-
-  static Fault badFree(uintptr_t address, bool again) {
-    std::ostringstream text;
-    text << ": 0x" << std::hex << address << (again ? " was freed before" : "");
-    return Fault(kind::kBadFree, text.str());
+  static void number(const AddressSpace::Allocations::value_type& allocation, uint32_t number) {
+    const uintptr_t end = allocation.first + allocation.second.bytes;
+    for (uintptr_t page = allocation.first; page < end; page += AddressSpace::kPageBytes) allocationAt(page) = number;
   }
 
   std::mutex mutex_;
-  Allocations allocations_;  // live ones and those in quarantine
-  std::deque<uintptr_t> quarantine_;
-  size_t quarantinedBytes_ = 0;
-  size_t liveBytes_ = 0;
-  uintptr_t next_ = arenaBase;
-  uint32_t lastNumber_ = 0;
+  AddressSpace addresses_{arenaBase, kArenaBytes};
 };
 
 // Never destroyed: streams may outlive everything else.
@@ -234,7 +147,7 @@ Fault diagnose(uintptr_t address, size_t bytes, bool write, const std::string& w
 void* allocateDevice(size_t bytes) { return bytes == 0 ? nullptr : arena().allocate(bytes); }
 
 void freeDevice(void* memory) {
-  if (memory != nullptr) arena().free(memory);
+  if (memory != nullptr) arena().free(addressOf(memory));
 }
 
 bool isDevicePointer(const void* memory) {

@@ -7,8 +7,7 @@
 #include "../../native/core/dtype.h"
 #include "execution.h"
 
-// Visible, so that the loader knows its name.
-#define KERNEL __attribute__((visibility("default"))) void
+#define KERNEL void
 #define DEVICE inline __attribute__((always_inline))
 #define UNROLL
 

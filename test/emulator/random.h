@@ -12,7 +12,6 @@ class Random {
   // 0 to bound - 1
   uint32_t below(uint32_t bound) { return static_cast<uint32_t>((next() >> 32) * bound >> 32); }
 
- private:
   // SplitMix64
   uint64_t next() {
     uint64_t mixed = state_ += 0x9e3779b97f4a7c15u;
@@ -21,6 +20,7 @@ class Random {
     return mixed ^ mixed >> 31;
   }
 
+ private:
   uint64_t state_;
 };
 

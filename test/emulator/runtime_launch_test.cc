@@ -65,6 +65,7 @@ void kernelsHaveShortNames(cudaStream_t stream, const Array& array) {
   enableCounting(false);
   const std::vector<KernelCounters> counters = takeCounters();
   CHECK(counters.size() == 2);
+  for (const auto& c : counters) std::fprintf(stderr, "%s %zu\n", c.kernel.c_str(), size_t(c.storeBytes));
   CHECK(counters[0].kernel == "fill" && counters[0].storeBytes == 128);
   CHECK(counters[1].kernel.rfind("touchMany<std::vector<float", 0) == 0 && contains(counters[1].kernel, ", 3>"));
 }

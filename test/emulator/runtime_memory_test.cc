@@ -230,7 +230,7 @@ void failsWhereATestAsks() {
   OK(cudaMallocAsync(&more, 16, stream));
   failNth(FailureKind::Copy, 1);
   FAILS(cudaErrorUnknown, cudaMemsetAsync(more, 0, 16, stream));
-  OK(cudaMemcpyAsync(memory, more, 16, cudaMemcpyDeviceToDevice, nullptr));
+  OK(cudaMemsetAsync(more, 0, 16, stream));
   failNth(FailureKind::Launch, 1);
   FAILS(cudaErrorLaunchOutOfResources, launch(fill, stream, {nullptr, static_cast<float*>(memory), 4}));
   OK(launch(fill, stream, {nullptr, static_cast<float*>(memory), 4}));
