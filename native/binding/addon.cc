@@ -15,6 +15,10 @@
 #include "graph.h"
 #include "stream.h"
 
+#ifdef CUDA_BATCHNORM_EMULATED
+#include "emulator/addon_emulator.h"
+#endif
+
 namespace cuda_batchnorm::binding {
 namespace {
 
@@ -71,6 +75,9 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports["device"] = Napi::Function::New<&translated<&device>>(env, "device");
   exports["exportDLPack"] = Napi::Function::New<&translated<&exportDLPack>>(env, "exportDLPack");
   exports["inspectDLPack"] = Napi::Function::New<&translated<&inspectDLPack>>(env, "inspectDLPack");
+#ifdef CUDA_BATCHNORM_EMULATED
+  emulator::defineEmulator(env, exports);
+#endif
   return exports;
 }
 

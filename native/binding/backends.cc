@@ -27,7 +27,7 @@ std::vector<std::string> cudaDeviceNames() { return cuda::deviceNames(); }
 
 BackedDevice openCudaDevice(const std::string& name) {
   auto device = std::make_shared<cuda::Device>(cuda::deviceNumber(name));
-  auto backend = std::make_shared<cuda::Backend>(device->properties());
+  auto backend = std::make_shared<cuda::Backend>();
   return {std::move(device), std::move(backend)};
 }
 

@@ -79,11 +79,13 @@ RunsCut cutRuns(const Problem& p, const DeviceProperties& device, int64_t width)
   return cut;
 }
 
-// Columns of a tile, in accesses: a divisor of all of them if there is one that is not much less than what is wanted.
-uint32_t tileWidth(int64_t accesses) {
+// Columns of a tile, in accesses: a divisor of all of them if there is one that is not much less than what is wanted. The threads that
+// share a byte of the mask stay together.
+uint32_t tileWidth(int64_t accesses, int64_t width) {
   if (accesses <= kTileThreads) return static_cast<uint32_t>(accesses);
-  for (uint32_t width = kTileThreads; width > kTileThreads / 2; --width) {
-    if (accesses % width == 0) return width;
+  const auto step = static_cast<uint32_t>(std::max<int64_t>(1, kMaskBits / width));
+  for (uint32_t tile = kTileThreads; tile > kTileThreads / 2; tile -= step) {
+    if (accesses % tile == 0) return tile;
   }
   return kTileThreads;
 }
@@ -96,6 +98,12 @@ int64_t foldOf(const Problem& p, int64_t width) {
 
 bool fitsColumns(const Problem& p, int64_t width) { return foldOf(p, width) > 0 || p.channels % width == 0; }
 
+// Folded rows are whole; single elements go by two warps, because one access of each is little.
+uint32_t threadsAlong(int64_t accesses, int64_t width, bool folded) {
+  if (folded) return static_cast<uint32_t>(accesses);
+  return width == 1 ? static_cast<uint32_t>(std::min<int64_t>(accesses, 64)) : tileWidth(accesses, width);
+}
+
 ColumnsCut cutColumns(const Problem& p, const DeviceProperties& device, int64_t width) {
   ColumnsCut cut;
   cut.size = p.size();
@@ -104,9 +112,7 @@ ColumnsCut cutColumns(const Problem& p, const DeviceProperties& device, int64_t 
   cut.width = p.channels * cut.fold;
   cut.rows = ceilDiv(cut.size, cut.width);
   const int64_t accesses = cut.width / width;
-  cut.threadsX = cut.fold > 1 ? static_cast<uint32_t>(accesses)
-                 : width == 1 ? static_cast<uint32_t>(std::min<int64_t>(accesses, 64))
-                              : tileWidth(accesses);
+  cut.threadsX = threadsAlong(accesses, width, cut.fold > 1);
   cut.threadsY = kBlockThreads / cut.threadsX;
   cut.tiles = static_cast<uint32_t>(ceilDiv(accesses, cut.threadsX));
   const int64_t most = std::max<int64_t>(1, cut.rows / (cut.threadsY * kLeastAccesses));

@@ -393,7 +393,10 @@ std::string Execution::who() const { return "kernel " + kernel_ + ": " + name(*c
 
 void Execution::fail(const char* kind, const std::string& details) { throw Fault(kind, ": " + who() + " " + details); }
 
-void Execution::failAccess(uintptr_t address, size_t bytes, bool write) { throw diagnose(address, bytes, write, who()); }
+void Execution::failAccess(uintptr_t address, size_t bytes, bool write) {
+  if (inArena(address)) touch(address, write);  // the reason may be another stream's use of the same memory
+  throw diagnose(address, bytes, write, who());
+}
 
 // Some threads have come to a barrier that not all will come to.
 void Execution::failDivergent(const Barrier& barrier, const std::string& why) {

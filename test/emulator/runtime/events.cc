@@ -19,7 +19,6 @@ const Mark& timedMark(const Event& event) {
   requireUncaptured(event);
   if (event.mark == nullptr) throw Failure(cudaErrorInvalidResourceHandle, "the event was never recorded");
   if ((event.flags & cudaEventDisableTiming) != 0) throw Failure(cudaErrorInvalidResourceHandle, "the event takes no times");
-  if (!event.mark->done) throw Failure(cudaErrorNotReady, "");
   return *event.mark;
 }
 
@@ -136,6 +135,7 @@ cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) 
   return call([&](Call& call) {
     const Mark& first = timedMark(call.event(start));
     const Mark& last = timedMark(call.event(end));
+    if (!first.done || !last.done) throw Failure(cudaErrorNotReady, "");
     required(ms, "ms") = std::chrono::duration<float, std::milli>(last.when - first.when).count();
   });
 }

@@ -1,0 +1,96 @@
+// Devices: run with the GPU's name, "none" or "driver" as argument.
+#include <cstdlib>
+#include <cstring>
+
+#include "runtime/gpus.h"
+#include "runtime_test.h"
+
+namespace {
+
+using namespace cuda_batchnorm::emulator;
+
+void failsEverywhere(cudaError_t error) {
+  int number = 7;
+  void* memory = nullptr;
+  FAILS(error, cudaGetDeviceCount(&number));
+  CHECK(number == 0);
+  FAILS(error, cudaSetDevice(0));
+  FAILS(error, cudaMalloc(&memory, 4));
+  FAILS(error, cudaDeviceSynchronize());
+  CHECK(cudaGetLastError() == error);
+  CHECK(cudaGetLastError() == cudaSuccess);
+  OK(cudaRuntimeGetVersion(&number));
+  CHECK(number == 13000);
+  OK(cudaDriverGetVersion(&number));
+  CHECK((number < 13000) == (error == cudaErrorInsufficientDriver));
+}
+
+struct Expected {
+  const char* name;
+  int major, minor, multiprocessors, threads, sharedKiB;
+};
+
+constexpr Expected kExpected[] = {
+    {"T4", 7, 5, 40, 1024, 64},         {"A100", 8, 0, 108, 2048, 163}, {"RTX 3090", 8, 6, 82, 1536, 99},
+    {"L4", 8, 9, 58, 1536, 99},         {"RTX 4090", 8, 9, 128, 1536, 99}, {"H100", 9, 0, 132, 2048, 227},
+    {"H200", 9, 0, 132, 2048, 227},     {"B200", 10, 0, 148, 2048, 227}, {"RTX 5090", 12, 0, 170, 1536, 99},
+};
+
+void hasItsProperties(const Expected& expected) {
+  cudaDeviceProp properties;
+  int value = 0;
+  OK(cudaGetDeviceProperties(&properties, 0));
+  CHECK(properties.name == std::string("Emulated NVIDIA ") + expected.name);
+  CHECK(properties.major == expected.major && properties.minor == expected.minor);
+  CHECK(properties.multiProcessorCount == expected.multiprocessors);
+  CHECK(properties.maxThreadsPerMultiProcessor == expected.threads);
+  CHECK(properties.sharedMemPerBlockOptin == static_cast<size_t>(expected.sharedKiB) << 10);
+  CHECK(properties.regsPerMultiprocessor == 65536);
+  CHECK(properties.clusterLaunch == (expected.major >= 9 ? 1 : 0));
+  OK(cudaDeviceGetAttribute(&value, cudaDevAttrMultiProcessorCount, 0));
+  CHECK(value == expected.multiprocessors);
+  OK(cudaDeviceGetAttribute(&value, cudaDevAttrL2CacheSize, 0));
+  CHECK(value == properties.l2CacheSize && value >= 4 << 20);
+  FAILS(cudaErrorInvalidDevice, cudaGetDeviceProperties(&properties, 1));
+  FAILS(cudaErrorInvalidDevice, cudaSetDevice(-1));
+  char id[16];
+  OK(cudaDeviceGetPCIBusId(id, sizeof id, 0));
+  CHECK(std::strcmp(id, "0000:01:00.0") == 0);
+}
+
+void fillsAMultiprocessor(const Expected& expected) {
+  const Gpu& gpu = *findGpu(expected.name);
+  const void* const kernel = reinterpret_cast<const void*>(&fill);
+  int blocks = 0;
+  OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 1024, 0));
+  CHECK(blocks == expected.threads / 1024);
+  OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 32, 0));
+  CHECK(blocks == gpu.blocksPerMultiprocessor);
+  OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 256, gpu.sharedPerBlock));
+  CHECK(blocks == 1);
+  OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 256, gpu.sharedPerBlock + 1));
+  CHECK(blocks == 0);
+}
+
+}  // namespace
+
+int main(int, char** argv) {
+  const std::string name = argv[1];
+  if (name == "none") {
+    setenv("CUDA_BATCHNORM_EMULATED_DEVICES", "0", 1);
+    failsEverywhere(cudaErrorNoDevice);
+  } else if (name == "driver") {
+    setenv("CUDA_BATCHNORM_EMULATED_DEVICES", "driver", 1);
+    failsEverywhere(cudaErrorInsufficientDriver);
+  } else {
+    setenv("CUDA_BATCHNORM_EMULATED_GPU", name.c_str(), 1);
+    for (const Expected& expected : kExpected) {
+      if (name != expected.name) continue;
+      hasItsProperties(expected);
+      fillsAMultiprocessor(expected);
+      return 0;
+    }
+    failsEverywhere(cudaErrorInitializationError);
+    CHECK(contains(cudaGetErrorString(cudaErrorInitializationError), name));
+  }
+}
