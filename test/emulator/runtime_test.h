@@ -1,4 +1,5 @@
-// What the tests of the stand-in runtime share: checked calls, small kernels, and a gate that holds a stream back, so that no test depends on timing.
+// What the tests of the stand-in runtime share: checked calls, small kernels, and a gate that holds a stream back, so that no test depends
+// on timing.
 #pragma once
 
 #include <cuda_runtime.h>

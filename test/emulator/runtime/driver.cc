@@ -45,7 +45,9 @@ void Device::requireHealthy() const {
 }
 
 size_t Lines::take(const Clock& host) {
-  const auto known = std::find_if(idle_.begin(), idle_.end(), [&](size_t line) { return times_[line] == 0 || covers(host, {line, times_[line]}); });
+  const auto known = std::find_if(idle_.begin(), idle_.end(), [&](size_t line) {
+    return times_[line] == 0 || covers(host, {line, times_[line]});
+  });
   if (known == idle_.end()) {
     times_.push_back(0);
     return times_.size() - 1;
@@ -93,7 +95,8 @@ Driver& driver() {
 }
 
 Device& Call::deviceAt(int index) const {
-  if (index < 0 || static_cast<size_t>(index) >= driver.devices.size()) throw Failure(cudaErrorInvalidDevice, "device " + std::to_string(index));
+  if (index < 0 || static_cast<size_t>(index) >= driver.devices.size())
+    throw Failure(cudaErrorInvalidDevice, "device " + std::to_string(index));
   return *driver.devices[static_cast<size_t>(index)];
 }
 
