@@ -80,12 +80,12 @@ class Execution {
   const GridShape& shape() const { return shape_; }
 
   // The bytes of an access to global memory that has been found to be right.
-  template <size_t bytes>
+  template <size_t bytes, bool counted = true>
   __attribute__((always_inline)) const unsigned char* load(const void* source) {
     const auto address = reinterpret_cast<uintptr_t>(source);
     if (!inArena(address) || address % bytes != 0 || !allAre<bytes>(address, kInitialised)) failAccess(address, bytes, false);
     touch(address, false);
-    if (counting_) count(address, bytes, false);
+    if (counted && counting_) count(address, bytes, false);
     return bytesAt(address);
   }
   template <size_t bytes>
