@@ -29,7 +29,7 @@ export interface MemoryUse {
   readonly peak: number;
   /** Taken from the system: live memory, rounding, and blocks kept for reuse. */
   readonly reserved: number;
-  /** The most that may be reserved. */
+  /** The most that may be reserved. CUDA reserves in large pieces: on its devices the limit holds for live memory to the byte. */
   readonly limit: number;
 }
 

@@ -46,6 +46,7 @@ void* Memory::allocate(size_t bytes, const std::shared_ptr<Lane>& home, Count co
   }
   const size_t counted = count == Count::Yes ? bytes : 0;
   try {
+    keepWithinLimit();
     blocks_.emplace(number(block), Block{counted, size, 1, home, {}});
   } catch (...) {
     quietly(cudaFreeAsync(block, home->handle()));
@@ -56,7 +57,7 @@ void* Memory::allocate(size_t bytes, const std::shared_ptr<Lane>& home, Count co
   return block;
 }
 
-// Null where the device has no more memory, or the pool would grow beyond the limit.
+// Null where the device has no more memory.
 void* Memory::tryAllocate(size_t bytes, const Lane& home) {
   void* block = nullptr;
   const cudaError_t error = cudaMallocFromPoolAsync(&block, bytes, pool_, home.handle());
@@ -65,10 +66,6 @@ void* Memory::tryAllocate(size_t bytes, const Lane& home) {
     return nullptr;
   }
   CUDA_CHECK(error);
-  if (limit_ < total_ && reserved() > limit_) {
-    quietly(cudaFreeAsync(block, home.handle()));
-    return nullptr;
-  }
   return block;
 }
 
@@ -127,15 +124,23 @@ void Memory::setLimit(size_t bytes) {
   if (reserved() > bytes) trim();
 }
 
+// CUDA takes memory in pieces of its own choice, so that some may be idle though there is none to give back: trying once is enough.
+void Memory::keepWithinLimit() {
+  if (limit_ < total_ && reserved() > std::max(limit_, least_)) trim();
+}
+
 void Memory::trim() {
   waitForWork_();
   CUDA_CHECK(cudaMemPoolTrimTo(pool_, 0));
+  least_ = reserved();
 }
 
+// A lost device has no numbers.
 size_t Memory::reserved() const {
   uint64_t bytes = 0;
-  CUDA_CHECK(cudaMemPoolGetAttribute(pool_, cudaMemPoolAttrReservedMemCurrent, &bytes));
-  return bytes;
+  const cudaError_t error = cudaMemPoolGetAttribute(pool_, cudaMemPoolAttrReservedMemCurrent, &bytes);
+  quietly(error);
+  return error == cudaSuccess ? bytes : live_;
 }
 
 // An address may lie anywhere in its block.

@@ -55,6 +55,7 @@ class Memory {
 
   void* tryAllocate(size_t bytes, const Lane& home);
   size_t reserved() const;
+  void keepWithinLimit();
   Blocks::iterator find(const void* address);
   static void gather(Block& block);
   void free(Blocks::iterator block) noexcept;
@@ -67,6 +68,7 @@ class Memory {
   Blocks blocks_;
   size_t live_ = 0;
   size_t peak_ = 0;
+  size_t least_ = 0;  // reserved after the last trim
   size_t limit_;
 };
 
