@@ -1,4 +1,4 @@
-# The same addon as CMakeLists.txt builds, for machines without CMake.
+# The same addon as CMakeLists.txt builds, for machines without CMake; without CUDA.
 {
   'variables': {
     'simd_libraries': [],
@@ -11,6 +11,7 @@
       'NAPI_VERSION=8',
       'NODE_ADDON_API_DISABLE_DEPRECATED',
       'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
+      'CUDA_BATCHNORM_CUDA_COMPILER="not looked for: node-gyp leaves CUDA out"',
     ],
     'cflags': ['-fvisibility=hidden'],
     'cflags_cc': ['-std=c++17', '-O3', '-ffp-contract=off', '-fvisibility-inlines-hidden'],
@@ -37,8 +38,12 @@
         'native/binding/backends.cc',
         'native/binding/buffer.cc',
         'native/binding/device.cc',
+        'native/binding/dlpack.cc',
         'native/binding/environment.cc',
         'native/binding/errors.cc',
+        'native/binding/event.cc',
+        'native/binding/graph.cc',
+        'native/binding/mailbox.cc',
         'native/binding/promises.cc',
         'native/binding/stream.cc',
       ],

@@ -50,8 +50,11 @@ export interface NativeStream {
   /** `destination` is filled when the promise resolves. */
   download(destination: HostArray, to: DTypeCode, source: NativeBuffer, from: DTypeCode): Promise<void>;
   downloadSync(destination: HostArray, to: DTypeCode, source: NativeBuffer, from: DTypeCode): void;
+  /** Blocks until the source's work is done where the buffers are of different devices. */
   copy(destination: NativeBuffer, source: NativeBuffer, byteLength: number): void;
   fill(destination: NativeBuffer, dtype: DTypeCode, count: number, value: number): void;
+  record(): NativeEvent;
+  wait(event: NativeEvent): void;
   synchronize(): Promise<void>;
   synchronizeSync(): void;
 
@@ -120,6 +123,20 @@ export interface NativeStream {
   ): void;
 }
 
+/** A place in the order of a stream. */
+export interface NativeEvent {
+  synchronize(): Promise<void>;
+  /** Idempotent. */
+  release(): void;
+}
+
+/** Work recorded once; keeps the memory it uses. */
+export interface NativeGraph {
+  launch(stream: NativeStream): void;
+  /** Safe while a launch is queued. Idempotent. */
+  release(): void;
+}
+
 /** The three operations; which library computes them. */
 export interface NativeBackend {
   readonly name: string; // 'native' or 'cudnn'
@@ -140,10 +157,15 @@ export interface NativeDevice {
   readonly description: string;
   readonly defaultStream: NativeStream;
   readonly native: NativeBackend;
-  allocate(byteLength: number): NativeBuffer;
+  /** `stream` is the one whose work will use the block first. */
+  allocate(byteLength: number, stream: NativeStream): NativeBuffer;
   /** Memory owned elsewhere; release() only forgets it. */
   wrap(pointer: bigint, byteLength: number): NativeBuffer;
+  /** The memory of a DLManagedTensor; release() has its deleter called, once the work queued by then is done. */
+  adoptDLPack(pointer: bigint, byteLength: number): NativeBuffer;
   createStream(): NativeStream;
+  /** Records what `body` queues on the stream it is given; what it throws is thrown on, and the recording dropped. */
+  capture(body: (stream: NativeStream) => void): NativeGraph;
   memory(): NativeMemoryUse;
   setMemoryLimit(bytes: number): void;
   emptyCache(): void;
@@ -158,14 +180,38 @@ export interface NativeReport {
   version: string;
 }
 
+/** What a DLManagedTensor says of itself. */
+export interface NativeDLPack {
+  deviceType: number;
+  deviceId: number;
+  typeCode: number;
+  typeBits: number;
+  typeLanes: number;
+  shape: number[];
+  /** In elements; null: row-major. */
+  strides: number[] | null;
+  /** Of the first element. */
+  pointer: bigint;
+}
+
 export interface NativeAddon {
   /** Called once per environment: native errors are made with `new errorClass(code, message)`. */
   setErrorClass(errorClass: new (code: ErrorCode, message: string) => Error): void;
   report(): NativeReport[];
-  /** Names of the devices that work here, best last: ['cpu'], later ['cpu', 'cuda:0', …]. */
+  /** Names of the devices that work here: ['cpu', 'cuda:0', …]. */
   deviceNames(): string[];
   /** The environment's one device of that name; throws ERR_DEVICE_UNAVAILABLE with the reason. */
   device(name: string): NativeDevice;
+  /** Address of a DLManagedTensor, which keeps the memory until its deleter is called, on whatever thread. */
+  exportDLPack(
+    buffer: NativeBuffer,
+    deviceType: number,
+    deviceId: number,
+    typeCode: number,
+    typeBits: number,
+    shape: readonly number[],
+  ): bigint;
+  inspectDLPack(pointer: bigint): NativeDLPack;
 }
 
 let loaded: NativeAddon | undefined;

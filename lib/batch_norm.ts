@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import type { Activation } from './activation';
 import { ACTIVATION_CODES } from './addon';
+import { captureOf } from './capture';
 import { checkDevice, type Device, streamOf } from './device';
 import { checkParameterDType, type ParameterDType } from './dtype';
 import { BatchNormError, expected } from './errors';
@@ -130,7 +131,7 @@ export class BatchNorm implements Disposable {
     return this.#training;
   }
 
-  /** Number of training passes since the start or the last reset; 0 without tracking. */
+  /** Number of training passes since the start or the last reset, those of launched graphs included; 0 without tracking. */
   get numBatchesTracked(): number {
     return this.#count;
   }
@@ -160,7 +161,8 @@ export class BatchNorm implements Disposable {
    * parameters of float64.
    * @returns a new tensor of the input's shape and dtype, or `options.out`.
    * @throws {BatchNormError} `ERR_SHAPE` where shapes do not fit or a training batch has one value per channel, `ERR_DTYPE`,
-   * `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`, `ERR_DEVICE_MISMATCH`, `ERR_OUT_OF_MEMORY`. The layer is then as it was before.
+   * `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`, `ERR_DEVICE_MISMATCH`, `ERR_OUT_OF_MEMORY`, `ERR_CUDA`, `ERR_STATE` in a training pass with
+   * `momentum: null` that is captured. The layer is then as it was before.
    */
   forward(input: Tensor, options?: ForwardOptions): Tensor {
     this.#checkAlive();
@@ -181,7 +183,7 @@ export class BatchNorm implements Disposable {
     const running = this.#training && mean !== null && variance !== null ? this.#running(mean, variance) : null;
     const result = trainingForward(call, running);
     this.#save(call, result, null, null);
-    if (running !== null && problem.outer * problem.inner > 0) this.#count += 1;
+    if (running !== null && problem.outer * problem.inner > 0) this.#countBatch();
     return result.output;
   }
 
@@ -300,8 +302,19 @@ export class BatchNorm implements Disposable {
   }
 
   #running(mean: Storage, variance: Storage): RunningStatistics {
+    if (this.momentum === null && captureOf(this.device) !== undefined) throw cumulativeCapture();
     const momentum = this.momentum ?? 1 / (this.#count + 1);
     return { mean, variance, momentum, unbiased: this.runningVariance === 'unbiased' };
+  }
+
+  // What a graph repeats is counted when it is launched.
+  #countBatch(): void {
+    const count = () => {
+      this.#count += 1;
+    };
+    const capture = captureOf(this.device);
+    if (capture === undefined) count();
+    else capture.atLaunch.push(count);
   }
 
   #save(
@@ -347,6 +360,14 @@ function checkAffine(affine: unknown): { weight: boolean; bias: boolean } {
   if (affine === 'weight' || affine === 'bias') return { weight: affine === 'weight', bias: affine === 'bias' };
   if (typeof affine === 'boolean') return { weight: affine, bias: affine };
   throw expected(`a boolean, 'weight' or 'bias'`, 'options.affine', affine);
+}
+
+function cumulativeCapture(): BatchNormError {
+  return new BatchNormError(
+    'ERR_STATE',
+    'Expected a momentum other than null for a training pass in a captured graph: the weight of a cumulative average changes from launch ' +
+      'to launch, and a graph repeats what was captured',
+  );
 }
 
 function noSavedPass(): BatchNormError {

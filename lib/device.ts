@@ -1,6 +1,8 @@
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import { addon, type NativeBackend, type NativeDevice, type NativeStream } from './addon';
+import { captureOf, runCaptured } from './capture';
 import { BatchNormError, expected } from './errors';
+import { type Graph, makeGraph } from './graph';
 import { checkStream, makeStream, type Stream } from './stream';
 import { checkInteger, checkInternal, INTERNAL } from './validate';
 
@@ -96,9 +98,33 @@ export class Device {
     }
   }
 
-  /** A new queue of work on this device. */
+  /** A new queue of work on this device. @throws {BatchNormError} `ERR_OUT_OF_MEMORY`, `ERR_CUDA`. */
   createStream(): Stream {
     return makeStream(this, this.#native.createStream());
+  }
+
+  /**
+   * Records the work that `fn` queues on this device, without doing it, as a graph to be launched again and again.
+   *
+   * All work that `fn` queues must leave its `stream` option out. What the host takes part in (`Tensor.from`, `write`, `read`,
+   * `synchronize`, events) cannot be part of a graph and throws `ERR_STATE`. New tensors get their memory during the capture, and their
+   * elements at the first launch.
+   *
+   * @param fn - must be done when it returns: it may not be asynchronous. What it throws is thrown on, and nothing is left of the capture.
+   * @throws {BatchNormError} `ERR_STATE` on the CPU device, which has no graphs, and within another capture; `ERR_INVALID_ARGUMENT`,
+   * `ERR_OUT_OF_MEMORY`, `ERR_CUDA`.
+   */
+  capture(fn: () => void): Graph {
+    if (typeof fn !== 'function') throw expected('a function', 'fn', fn);
+    const atLaunch: (() => void)[] = [];
+    const native = this.#native.capture((stream) => {
+      const result = runCaptured(this, { stream, atLaunch }, fn);
+      if (types.isPromise(result)) {
+        result.catch(() => {}); // the error thrown here is the one that counts
+        throw expected('a function that is done when it returns', 'fn', fn);
+      }
+    });
+    return makeGraph(this, native, this.#defaultStream, atLaunch);
   }
 
   /** Resolves when everything queued on this device so far, on all its streams, is done. Rejects with the error of work that failed. */
@@ -151,18 +177,21 @@ export function checkDevice(value: unknown, name: string): Device {
 
 /** The native queue for work on `device`, given the caller's `stream` option. */
 export function streamOf(device: Device, stream: unknown): NativeStream {
-  return checkStream(stream, device, defaultStream(device));
+  return checkStream(stream, device, captureOf(device)?.stream ?? defaultStream(device));
 }
 
 /** The native operations of a `backend` option. */
 export function backendOf(device: Device, backend: 'native' | 'cudnn'): NativeBackend {
   if (backend === 'native') return nativeDevice(device).native;
-  throw unavailable('Backend cudnn', 'cudnn');
+  const report = addon()
+    .report()
+    .find(({ name }) => name === backend);
+  throw new BatchNormError('ERR_DEVICE_UNAVAILABLE', `Backend ${backend} is not available: ${report?.reason}`);
 }
 
 function openDevice(deviceName: unknown, name: string): Device {
   const fullName = resolveName(deviceName, name);
-  const device = devices.get(fullName) ?? makeDevice(openNative(fullName));
+  const device = devices.get(fullName) ?? makeDevice(addon().device(fullName));
   devices.set(fullName, device).set(deviceName, device);
   return device;
 }
@@ -172,17 +201,4 @@ function resolveName(deviceName: unknown, name: string): string {
   if (deviceName === 'cuda') return 'cuda:0';
   if (deviceName === 'cpu' || (typeof deviceName === 'string' && /^cuda:(0|[1-9]\d{0,3})$/.test(deviceName))) return deviceName;
   throw expected(`a Device, 'auto', 'cpu', 'cuda' or 'cuda:<number>'`, name, deviceName);
-}
-
-function openNative(name: string): NativeDevice {
-  if (addon().deviceNames().includes(name)) return addon().device(name);
-  throw unavailable(`Device ${name}`, name.startsWith('cuda') ? 'cuda' : name);
-}
-
-function unavailable(what: string, backend: string): BatchNormError {
-  const report = addon()
-    .report()
-    .find(({ name }) => name === backend);
-  const reason = report?.reason || `the devices that work here are ${addon().deviceNames().join(', ')}`;
-  return new BatchNormError('ERR_DEVICE_UNAVAILABLE', `${what} is not available: ${reason}`);
 }

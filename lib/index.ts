@@ -11,6 +11,7 @@ export { type BackwardOptions, BatchNorm, type BatchNormOptions, type LoadOption
 export { type BackendReport, Device, type DeviceName, type MemoryUse } from './device';
 export type { DType, NumericArray, ParameterDType } from './dtype';
 export { BatchNormError, type ErrorCode } from './errors';
+export { Event } from './event';
 export {
   type BackwardOptions as BatchNormBackwardOptions,
   batchNormBackward,
@@ -21,6 +22,7 @@ export {
   type TrainingOptions as BatchNormTrainingOptions,
   type TrainingResult as BatchNormTrainingResult,
 } from './functional';
+export { Graph, type LaunchOptions } from './graph';
 export { Mask } from './mask';
 export type { ForwardOptions } from './operands';
 export type { Gradients } from './operations';

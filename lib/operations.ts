@@ -4,6 +4,7 @@
  */
 
 import { DTYPE_CODES, type NativeBuffer, type NativeStream } from './addon';
+import { countWrite } from './capture';
 import { bytesPerElement } from './dtype';
 import type { Problem } from './problem';
 import type { Storage } from './storage';
@@ -74,7 +75,7 @@ export function trainingForward(call: Forward, running: RunningStatistics | null
   const { problem, stream, input, residual, weight, bias } = call;
   const { settings, outer, channels, inner } = problem;
   const { mean, variance, momentum, unbiased } = running ?? NOT_TRACKED;
-  const memory = new Claim();
+  const memory = new Claim(stream);
   try {
     const output = call.outStorage ?? memory.allocate(problem, dataBytes(problem));
     const statistics = memory.allocate(problem, 3 * channels * bytesPerElement(settings.dtype));
@@ -100,8 +101,8 @@ export function trainingForward(call: Forward, running: RunningStatistics | null
       momentum,
       unbiased,
     );
-    if (mean !== null) mean.version += 1;
-    if (variance !== null) variance.version += 1;
+    if (mean !== null) countWrite(settings.device, mean);
+    if (variance !== null) countWrite(settings.device, variance);
     return { output: outputTensor(call, output), statistics, mask };
   } catch (error) {
     memory.release();
@@ -112,7 +113,7 @@ export function trainingForward(call: Forward, running: RunningStatistics | null
 export function inferenceForward(call: Forward, mean: Storage, variance: Storage): ForwardResult {
   const { problem, stream, input, residual, weight, bias } = call;
   const { settings, outer, channels, inner } = problem;
-  const memory = new Claim();
+  const memory = new Claim(stream);
   try {
     const output = call.outStorage ?? memory.allocate(problem, dataBytes(problem));
     const mask = allocateMask(memory, call);
@@ -144,7 +145,7 @@ export function inferenceForward(call: Forward, mean: Storage, variance: Storage
 export function backward(call: Backward, gradOutput: Storage, hasResidual: boolean, stream: NativeStream): Gradients {
   const { problem, weight, bias } = call;
   const { settings, outer, channels, inner } = problem;
-  const memory = new Claim();
+  const memory = new Claim(stream);
   try {
     const parameterBytes = channels * bytesPerElement(settings.dtype);
     const gradInput = memory.allocate(problem, dataBytes(problem));
@@ -193,10 +194,15 @@ export function maskBytes({ settings, outer, channels, inner, dtype }: Problem):
 
 /** Memory taken for one call, given back together where the call fails. */
 class Claim {
+  readonly #stream: NativeStream;
   readonly #storages: Storage[] = [];
 
+  constructor(stream: NativeStream) {
+    this.#stream = stream;
+  }
+
   allocate(problem: Problem, byteLength: number): Storage {
-    const storage = allocate(problem.settings.device, byteLength);
+    const storage = allocate(problem.settings.device, byteLength, this.#stream);
     this.#storages.push(storage);
     return storage;
   }
@@ -213,7 +219,7 @@ function allocateMask(memory: Claim, { problem, residual, save }: Forward): Stor
 
 function outputTensor(call: Forward, storage: Storage): Tensor {
   if (call.out === null) return dataTensor(call.problem, storage);
-  storage.version += 1;
+  countWrite(call.problem.settings.device, storage);
   return call.out;
 }
 

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
-import { DTYPE_CODES, type NativeStream } from './addon';
+import { addon, DTYPE_CODES, type NativeStream } from './addon';
 import { checkDevice, type Device, nativeDevice, streamOf } from './device';
+import { dlpackDevice, dlpackType, readOffer } from './dlpack';
 import {
   allocateHost,
   bytesPerElement,
@@ -94,7 +95,7 @@ export class Tensor implements Disposable {
     checkOptions(options, TENSOR_OPTIONS);
     const draft = checkDraft(shape, options, nameOfTypedArray(data) === 'Float64Array' ? 'float64' : 'float32');
     const values = hostValues(data, draft.size, draft.dtype, 'data');
-    const storage = allocate(draft.device, draft.byteLength);
+    const storage = allocate(draft.device, draft.byteLength, draft.stream);
     draft.stream.upload(storage.native, DTYPE_CODES[draft.dtype], values, DTYPE_CODES[hostDType(values)]);
     return makeTensor(storage, draft.shape, draft.dtype, draft.device);
   }
@@ -111,7 +112,7 @@ export class Tensor implements Disposable {
     if (nameOfTypedArray(bytes) !== 'Uint8Array') throw expected('a Uint8Array', 'bytes', bytes);
     const copy = new Uint8Array(bytes); // aligned, and out of reach of whoever shares the memory
     if (copy.length !== draft.byteLength) throw wrongLength('bytes', draft.byteLength, copy.length);
-    const storage = allocate(draft.device, copy.length);
+    const storage = allocate(draft.device, copy.length, draft.stream);
     draft.stream.upload(storage.native, DTYPE_CODES[draft.dtype], copy, DTYPE_CODES[draft.dtype]);
     return makeTensor(storage, draft.shape, draft.dtype, draft.device);
   }
@@ -120,7 +121,7 @@ export class Tensor implements Disposable {
   static empty(shape: readonly number[], options?: TensorOptions): Tensor {
     checkOptions(options, TENSOR_OPTIONS);
     const draft = checkDraft(shape, options, 'float32');
-    return emptyTensor(draft.shape, draft.dtype, draft.device);
+    return emptyTensor(draft);
   }
 
   /** A tensor of zeros. @throws {BatchNormError} as {@link Tensor.from}. */
@@ -137,7 +138,7 @@ export class Tensor implements Disposable {
     checkOptions(options, TENSOR_OPTIONS);
     const draft = checkDraft(shape, options, 'float32');
     if (typeof value !== 'number') throw expected('a number', 'value', value);
-    const tensor = emptyTensor(draft.shape, draft.dtype, draft.device);
+    const tensor = emptyTensor(draft);
     draft.stream.fill(storageOf(tensor)!.native, DTYPE_CODES[draft.dtype], tensor.size, value);
     return tensor;
   }
@@ -156,6 +157,26 @@ export class Tensor implements Disposable {
     checkPointer(pointer, draft);
     const storage = new Storage(nativeDevice(draft.device).wrap(pointer, draft.byteLength));
     return makeTensor(storage, draft.shape, draft.dtype, draft.device);
+  }
+
+  /**
+   * A tensor over memory of another library, given by DLPack. The other library's work on it must be done, or ordered before this device's.
+   *
+   * On success the tensor owns the structure: its deleter is called on this thread after {@link Tensor.dispose}, when the work queued by then
+   * is done. When this throws, the caller still owns it.
+   *
+   * @param pointer - address of a DLManagedTensor (DLPack's interface of version 0, without a version field): on a CPU or CUDA device, of
+   * dtype float32, float64, float16 or bfloat16, row-major, its first element at a multiple of the element size.
+   * @throws {BatchNormError} `ERR_INVALID_ARGUMENT`, `ERR_DTYPE`, `ERR_SHAPE`, `ERR_DEVICE_UNAVAILABLE`.
+   */
+  static fromDLPack(pointer: bigint): Tensor {
+    const { deviceName, dtype, shape, address } = readOffer(pointer);
+    const draft = checkDraft(shape, { dtype, device: deviceName }, dtype);
+    if (draft.size > 0) checkPointer(address, draft);
+    const native = nativeDevice(draft.device).adoptDLPack(pointer, draft.byteLength);
+    if (draft.size > 0) return makeTensor(new Storage(native), shape, dtype, draft.device);
+    native.release(); // it has no memory to hold
+    return emptyTensor(draft);
   }
 
   /** Whether {@link Tensor.dispose} was called. */
@@ -220,7 +241,8 @@ export class Tensor implements Disposable {
   }
 
   /**
-   * A copy on `device`, the caller's own even where the tensor is there already.
+   * A copy on `device`, the caller's own even where the tensor is there already. A copy to another device goes by way of host memory, and
+   * blocks the calling thread until the work queued so far on both devices is done.
    *
    * @throws {BatchNormError} `ERR_DISPOSED`, `ERR_INVALID_ARGUMENT`, `ERR_DEVICE_UNAVAILABLE`, `ERR_OUT_OF_MEMORY`.
    */
@@ -228,9 +250,24 @@ export class Tensor implements Disposable {
     if (device === undefined) throw expected('a Device or the name of one', 'device', device);
     const target = checkDevice(device, 'device');
     const source = this.#live();
-    const storage = allocate(target, this.byteLength);
-    streamOf(target, undefined).copy(storage.native, source.native, this.byteLength);
+    const stream = streamOf(target, undefined);
+    const storage = allocate(target, this.byteLength, stream);
+    stream.copy(storage.native, source.native, this.byteLength);
     return makeTensor(storage, this.shape, this.dtype, target);
+  }
+
+  /**
+   * The tensor for another library, by DLPack: the address of a new DLManagedTensor (DLPack's interface of version 0), which the other
+   * library must free by calling its deleter, on any thread. It shares the memory, and keeps it until then, though this tensor be
+   * disposed; memory from {@link Tensor.fromPointer} must be kept by its owner.
+   *
+   * The other library knows nothing of queued work: wait for it first (`await device.synchronize()`).
+   *
+   * @throws {BatchNormError} `ERR_DISPOSED`.
+   */
+  toDLPack(): bigint {
+    const { native } = this.#live();
+    return addon().exportDLPack(native, ...dlpackDevice(this.device), ...dlpackType(this.dtype), this.shape);
   }
 
   /** Gives the memory back; safe while work that uses it is queued. A second call does nothing. */
@@ -260,14 +297,13 @@ export class Tensor implements Disposable {
   }
 }
 
-/** A new block of `device`'s memory with one owner: the caller. */
-export function allocate(device: Device, byteLength: number): Storage {
-  return new Storage(nativeDevice(device).allocate(byteLength));
+/** A new block of `device`'s memory, first used by work on `stream`, with one owner: the caller. */
+export function allocate(device: Device, byteLength: number, stream: NativeStream): Storage {
+  return new Storage(nativeDevice(device).allocate(byteLength, stream));
 }
 
-export function emptyTensor(shape: readonly number[], dtype: DType, device: Device): Tensor {
-  const itemSize = bytesPerElement(dtype);
-  return makeTensor(allocate(device, sizeOf(shape, itemSize) * itemSize), shape, dtype, device);
+function emptyTensor({ shape, dtype, device, stream, byteLength }: Draft): Tensor {
+  return makeTensor(allocate(device, byteLength, stream), shape, dtype, device);
 }
 
 /** The storage of an argument that must be a live tensor of `device`. */

@@ -1,12 +1,21 @@
-// Builds the addon into out/<variant>: node scripts/build_native.js [release|asan|tsan] [--strict]
+// Builds the addon into out/<variant>: node scripts/build_native.js [VARIANT] [--strict]
 // --strict: warnings are errors, and the native tests are built too. Never by itself: other compilers have other warnings.
+// Environment: CUDA_BATCHNORM_CUDA=OFF leaves CUDA out, CUDAARCHS names the compute capabilities to compile for,
+// CUDA_BATCHNORM_WERROR=ON makes warnings errors in every build.
 const { spawnSync } = require('node:child_process');
-const { existsSync } = require('node:fs');
+const { existsSync, readFileSync } = require('node:fs');
 const { availableParallelism } = require('node:os');
 const path = require('node:path');
 
 const root = path.dirname(__dirname);
-const sanitizers = { release: 'none', asan: 'address', tsan: 'thread' };
+const withoutCuda = /^(off|0|no|false)$/i.test(process.env.CUDA_BATCHNORM_CUDA ?? '');
+// All but the first are for tests: their GPU is emulated, and they need no nvcc.
+const variants = {
+  release: { CUDA_BATCHNORM_CUDA: withoutCuda ? 'OFF' : 'ON' },
+  emulated: { CUDA_BATCHNORM_EMULATED: 'ON' },
+  asan: { CUDA_BATCHNORM_EMULATED: 'ON', CUDA_BATCHNORM_SANITIZE: 'address' },
+  tsan: { CUDA_BATCHNORM_EMULATED: 'ON', CUDA_BATCHNORM_SANITIZE: 'thread' },
+};
 
 function cmakeJs(command, folder, options) {
   const definitions = Object.entries(options).map(([name, value]) => `--CD${name}=${value}`);
@@ -21,12 +30,12 @@ function cmakeJs(command, folder, options) {
 
 /** Whether out/<variant> now holds an addon made of these sources. */
 function buildNative(variant, strict = false) {
+  if (!(variant in variants)) throw new Error(`Expected ${Object.keys(variants).join(', ')} for the variant but received ${variant}`);
   const folder = path.join(root, 'out', variant);
   const options = {
-    CUDA_BATCHNORM_SANITIZE: sanitizers[variant],
-    CUDA_BATCHNORM_WERROR: strict ? 'ON' : 'OFF',
-    // The sanitized variants exist for tests alone.
+    CUDA_BATCHNORM_WERROR: strict ? 'ON' : process.env.CUDA_BATCHNORM_WERROR || 'OFF',
     CUDA_BATCHNORM_NATIVE_TESTS: strict || variant !== 'release' ? 'ON' : 'OFF',
+    ...variants[variant],
   };
   // "build" alone would keep the options of the first time; a folder of another compiler or generator has to go.
   const configured =
@@ -34,14 +43,17 @@ function buildNative(variant, strict = false) {
   return configured && cmakeJs('build', folder, options);
 }
 
-module.exports = { buildNative };
+/** The CUDA compiler that the last build of out/<variant> used, or undefined. */
+function cudaCompiler(variant) {
+  const cache = path.join(root, 'out', variant, 'CMakeCache.txt');
+  if (withoutCuda || !existsSync(cache)) return undefined;
+  return /^CMAKE_CUDA_COMPILER:\w+=(?!.*NOTFOUND$)(.+)$/m.exec(readFileSync(cache, 'utf8'))?.[1];
+}
+
+module.exports = { buildNative, cudaCompiler };
 
 if (require.main === module) {
   const given = process.argv.slice(2);
-  const variant = given.find((argument) => argument !== '--strict') ?? 'release';
-  if (!(variant in sanitizers)) {
-    console.error(`Expected ${Object.keys(sanitizers).join(', ')} or --strict but received ${variant}`);
-    process.exit(2);
-  }
+  const [variant = 'release'] = given.filter((argument) => argument !== '--strict');
   process.exitCode = buildNative(variant, given.includes('--strict')) ? 0 : 1;
 }

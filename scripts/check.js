@@ -12,6 +12,7 @@ const steps = [
   ['TypeScript lint', 'biome lint --error-on-warnings'],
   ['types', 'tsc'],
   ['native build with warnings as errors, native tests', 'npm run --silent test:native'],
+  ['emulated build with warnings as errors', 'npm run --silent build:emulated'],
   ['C++ lint', 'node scripts/clang_tidy.js'],
   ['library', 'npm run --silent build:lib'],
   ['tests', 'npm test --silent'],
@@ -25,7 +26,11 @@ const { values } = parseArgs({ options: { skip: { type: 'string', multiple: true
 const unknown = values.skip.filter((name) => !steps.some(([step]) => step === name));
 if (unknown.length > 0) throw new Error(`Expected a step's name for --skip but received ${unknown.join(', ')}`);
 
-const env = { ...process.env, PATH: [path.join(root, 'node_modules', '.bin'), process.env.PATH].join(path.delimiter) };
+const env = {
+  ...process.env,
+  PATH: [path.join(root, 'node_modules', '.bin'), process.env.PATH].join(path.delimiter),
+  CUDA_BATCHNORM_WERROR: 'ON', // in all builds alike, so that no step builds anew what another one built
+};
 const chosen = steps.filter(([name]) => !values.skip.includes(name));
 const failed = [];
 for (const [index, [name, command]] of chosen.entries()) {

@@ -1,4 +1,4 @@
-// Lints the C++ sources with clang-tidy, by the compile commands of the release build.
+// Lints the C++ sources with clang-tidy, by the compile commands of the emulated variant: there, and with or without nvcc, kernels are C++.
 // clang-tidy is no npm package: where it is not installed this says so and passes.
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -6,7 +6,7 @@ const os = require('node:os');
 const path = require('node:path');
 const { root, sources } = require('./sources.js');
 
-const database = path.join('out', 'release');
+const database = path.join('out', 'emulated');
 
 function lint(file) {
   return new Promise((resolve) => {
@@ -38,9 +38,9 @@ async function main() {
     return;
   }
   if (!fs.existsSync(path.join(root, database, 'compile_commands.json'))) {
-    throw new Error(`no ${database}/compile_commands.json: run \`npm run build:native\` first`);
+    throw new Error(`no ${database}/compile_commands.json: run \`npm run build:emulated\` first`);
   }
-  const files = sources(['native'], ['.cc']);
+  const files = sources(['native', path.join('test', 'emulator')], ['.cc', '.cu']);
   if (!(await lintAll(files))) throw new Error('clang-tidy has something to say, see above');
   console.log(`clang-tidy: ${files.length} files`);
 }

@@ -2,7 +2,7 @@
 const { spawnSync } = require('node:child_process');
 const { existsSync } = require('node:fs');
 const path = require('node:path');
-const { buildNative } = require('./build_native.js');
+const { buildNative, cudaCompiler } = require('./build_native.js');
 
 const root = path.dirname(__dirname);
 
@@ -13,6 +13,8 @@ function buildWithCMake() {
 }
 
 function buildWithNodeGyp() {
+  const nvcc = cudaCompiler('release');
+  if (nvcc) return `not tried: it leaves CUDA out, and this machine has ${nvcc}`;
   const program = nodeGyp();
   if (!program) return 'node-gyp was not found: npm brings one along and names it in npm_config_node_gyp';
   const prefix = path.dirname(path.dirname(process.execPath));
@@ -52,6 +54,7 @@ function main() {
       '  Debian, Ubuntu: apt-get install g++ make cmake',
       '  Fedora: dnf install gcc-c++ make cmake',
       '  macOS: xcode-select --install, brew install cmake',
+      'Where CUDA is the cause: the environment variable CUDA_BATCHNORM_CUDA=OFF builds for the CPU alone.',
     ].join('\n'),
   );
   process.exitCode = 1;

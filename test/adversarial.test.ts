@@ -2,6 +2,7 @@
 
 import { expect } from 'chai';
 import { Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { DTYPES, round, roundAll } from './helpers/dtype';
 import { layerOf, runStep, type Setup, type Step } from './helpers/layer';
 import { normals } from './helpers/random';
@@ -353,7 +354,7 @@ describe('adversarial data', () => {
     using layer = layerOf({ shape: [COUNT / 3, 3], x: [] });
     const outputs: number[][] = [];
     for (const mean of [0, 1e6, 0]) {
-      using input = Tensor.from(roundAll(normals(COUNT, 24, mean), 'float32'), [COUNT / 3, 3], { dtype: 'float32' });
+      using input = Tensor.from(roundAll(normals(COUNT, 24, mean), 'float32'), [COUNT / 3, 3], { dtype: 'float32', device });
       using output = layer.forward(input);
       outputs.push([...(await output.read())]);
     }

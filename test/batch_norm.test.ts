@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
-import { BatchNorm, type BatchNormOptions, Device, type ForwardOptions, Tensor } from '../lib/index';
+import { BatchNorm, type BatchNormOptions, type ForwardOptions, Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { expectError } from './helpers/failure';
 import { secondDevice } from './helpers/second_device';
 
-const device = 'cpu';
 const VALUES = [1, 5, -2, 0, 3, 3, 7, -4, 2, 2, 0, 1];
 const SHAPE = [3, 2, 2];
 
@@ -27,7 +27,7 @@ describe('BatchNorm', () => {
         runningVariance: 'unbiased',
       });
       expect(layer).to.include({ training: true, disposed: false, numBatchesTracked: 0 });
-      expect(layer.device).to.equal(Device.get('cpu'));
+      expect(layer.device).to.equal(device);
       expect(valuesOf(layer.weight)).to.deep.equal([1, 1]);
       expect(valuesOf(layer.bias)).to.deep.equal([0, 0]);
       expect(valuesOf(layer.runningMean)).to.deep.equal([0, 0]);
@@ -48,7 +48,7 @@ describe('BatchNorm', () => {
     it('prints itself', () => {
       const layer = layerOf({ affine: 'bias', activation: 'relu', momentum: null });
       expect(inspect(layer)).to.equal(
-        "BatchNorm(2, { eps: 0.00001, momentum: null, affine: 'bias', trackRunningStats: true, axis: 1, activation: 'relu', dtype: 'float32' }) on cpu, training",
+        `BatchNorm(2, { eps: 0.00001, momentum: null, affine: 'bias', trackRunningStats: true, axis: 1, activation: 'relu', dtype: 'float32' }) on ${device.name}, training`,
       );
       expect(`${layer.eval()}`).to.match(/eval$/);
       layer.dispose();

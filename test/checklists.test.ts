@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { BatchNorm, batchNormInference, batchNormTraining, Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { roundAll } from './helpers/dtype';
 import { expectError } from './helpers/failure';
 import { runStep, type Setup } from './helpers/layer';
@@ -166,13 +167,13 @@ describe('PyTorch checklist', () => {
         const [features, eps = 1e-5, momentum = 0.1, affine = true, tracking = true] = args;
         const x = floats(product(shape), 1, 1, 2);
         const dy = floats(product(shape), 2);
-        using layer = new BatchNorm(features, { eps, momentum, affine, trackRunningStats: tracking });
+        using layer = new BatchNorm(features, { eps, momentum, affine, trackRunningStats: tracking, device });
         for (const training of [true, false]) {
           layer.train(training);
           const given = tracking && !training;
           const statistics = given ? { runningMean: await layer.runningMean!.read(), runningVar: await layer.runningVar!.read() } : {};
-          using input = Tensor.from(x, shape, { dtype: 'float32' });
-          using gradOutput = Tensor.from(dy, shape, { dtype: 'float32' });
+          using input = Tensor.from(x, shape, { dtype: 'float32', device });
+          using gradOutput = Tensor.from(dy, shape, { dtype: 'float32', device });
           using output = layer.forward(input, { saveForBackward: true });
           const gradients = layer.backward(gradOutput);
           expect(gradients.weight === null).to.equal(!affine);
@@ -196,7 +197,7 @@ describe('PyTorch checklist', () => {
       const name = `OpInfo sample [${shape}] ${JSON.stringify(kwargs)}`;
       if (shape.length < 2) {
         it(`${name}: refused, a tensor of rank 1 has no channel dimension apart from its values`, () => {
-          using input = Tensor.empty(shape);
+          using input = Tensor.empty(shape, { device });
           expectError(() => batchNormTraining(input), 'ERR_SHAPE', 'rank');
         });
         continue;
@@ -223,16 +224,16 @@ describe('PyTorch checklist', () => {
   });
 
   it('inference without a mean or a variance is refused by name', () => {
-    using input = Tensor.zeros([2, 3]);
-    using vector = Tensor.zeros([3]);
+    using input = Tensor.zeros([2, 3], { device });
+    using vector = Tensor.zeros([3], { device });
     const missing = null as unknown as Tensor;
     expectError(() => batchNormInference(input, missing, vector), 'ERR_INVALID_ARGUMENT', 'mean');
     expectError(() => batchNormInference(input, vector, missing), 'ERR_INVALID_ARGUMENT', 'variance');
   });
 
   it('a training pass changes both statistics and counts 1, an eval pass changes nothing', async () => {
-    using layer = new BatchNorm(3);
-    using input = Tensor.from(floats(12, 8, 1), [4, 3], { dtype: 'float32' });
+    using layer = new BatchNorm(3, { device });
+    using input = Tensor.from(floats(12, 8, 1), [4, 3], { dtype: 'float32', device });
     const state = async () => [...(await layer.runningMean!.read()), ...(await layer.runningVar!.read()), layer.numBatchesTracked];
     const before = await state();
     layer.forward(input).dispose();
@@ -247,13 +248,13 @@ describe('PyTorch checklist', () => {
 
   for (const dtype of ['float16', 'bfloat16'] as const) {
     it(`the cumulative average with half input and float32 statistics: ${dtype}`, async () => {
-      using layer = new BatchNorm(3, { momentum: null });
+      using layer = new BatchNorm(3, { momentum: null, device });
       const alone: { mean: Float32Array; variance: Float32Array }[] = [];
       for (const seed of [9, 10]) {
         const x = roundAll(normals(24, seed, 2), dtype);
         const step = await runStep({ shape: [8, 3], x, dtype, momentum: 1 });
         alone.push({ mean: Float32Array.from(step.runningMean), variance: Float32Array.from(step.runningVar) });
-        using input = Tensor.from(x, [8, 3], { dtype });
+        using input = Tensor.from(x, [8, 3], { dtype, device });
         layer.forward(input).dispose();
       }
       const average = (name: 'mean' | 'variance') =>
@@ -327,11 +328,11 @@ describe('PyTorch checklist', () => {
   }
 
   it('a state without the counter: it counts as 0 where statistics come along, and stays where none do', async () => {
-    using layer = new BatchNorm(2);
-    using input = Tensor.from([1, 2, 3, 5], [2, 2]);
+    using layer = new BatchNorm(2, { device });
+    using input = Tensor.from([1, 2, 3, 5], [2, 2], { device });
     layer.forward(input).dispose();
     const { num_batches_tracked: _, ...state } = await layer.stateDict();
-    using other = new BatchNorm(2);
+    using other = new BatchNorm(2, { device });
     other.forward(input).dispose();
     other.loadStateDict({ weight: state.weight!, bias: state.bias! }, { strict: false });
     expect(other.numBatchesTracked).to.equal(1);
@@ -341,11 +342,11 @@ describe('PyTorch checklist', () => {
   });
 
   it('defaults: four vectors and a counter; without both options nothing', async () => {
-    using full = new BatchNorm(5);
+    using full = new BatchNorm(5, { device });
     const state = await full.stateDict();
     expect(Object.keys(state).sort()).to.deep.equal(['bias', 'num_batches_tracked', 'running_mean', 'running_var', 'weight']);
     for (const [name, { shape }] of Object.entries(state)) expect(shape, name).to.deep.equal(name === 'num_batches_tracked' ? [] : [5]);
-    using bare = new BatchNorm(5, { affine: false, trackRunningStats: false });
+    using bare = new BatchNorm(5, { affine: false, trackRunningStats: false, device });
     expect(await bare.stateDict()).to.deep.equal({});
     expect([bare.weight, bare.bias, bare.runningMean, bare.runningVar]).to.deep.equal([null, null, null, null]);
   });
@@ -432,7 +433,7 @@ describe('checklists of other frameworks', () => {
     };
     rule('1-D input of size N', () =>
       it('ONNX: a 1-D input is refused; reshaped to [N, 1] it is taken as C = 1', async () => {
-        using flat = Tensor.zeros([4]);
+        using flat = Tensor.zeros([4], { device });
         expectError(() => batchNormTraining(flat), 'ERR_SHAPE', 'rank 2');
         expectSame((await runStep({ shape: [2, 1], x: [1, 3], eps: 0 })).output, [-1, 1], 'output');
       }),
@@ -452,9 +453,9 @@ describe('checklists of other frameworks', () => {
     );
     rule('may differ (T, T1, T2)', () =>
       it('ONNX: the input’s type may differ from that of the parameters, which share theirs with the statistics', () => {
-        using input = Tensor.zeros([2, 2], { dtype: 'bfloat16' });
-        using float32 = Tensor.zeros([2]);
-        using float64 = Tensor.zeros([2], { dtype: 'float64' });
+        using input = Tensor.zeros([2, 2], { dtype: 'bfloat16', device });
+        using float32 = Tensor.zeros([2], { device });
+        using float64 = Tensor.zeros([2], { dtype: 'float64', device });
         batchNormInference(input, float32, float32, { weight: float32 }).dispose();
         expectError(() => batchNormInference(input, float32, float32, { weight: float64 }), 'ERR_DTYPE', 'weight');
       }),
@@ -470,7 +471,7 @@ describe('checklists of other frameworks', () => {
     [{ affine: false }, []],
   ] as const) {
     it(`Keras test_bn_basics: ${trainable.length} trainable and 2 other vectors`, async () => {
-      using layer = new BatchNorm(3, options);
+      using layer = new BatchNorm(3, { ...options, device });
       const names = Object.keys(await layer.stateDict()).filter((name) => name !== 'num_batches_tracked');
       expect(names).to.deep.equal([...trainable, 'running_mean', 'running_var']);
     });
@@ -485,8 +486,8 @@ describe('checklists of other frameworks', () => {
     it(`Keras test_correctness: [${shape}] axis ${axis}: three chained training passes, then eval`, async () => {
       const channels = shape.at(axis)!;
       // Keras's momentum 0 weighs the old value: ours is 1. Its moving variance is biased.
-      using layer = new BatchNorm(channels, { axis, momentum: 1, runningVariance: 'biased', eps: 1e-3 });
-      using input = Tensor.from(floats(product(shape), 16, 5, 10), shape, { dtype: 'float32' });
+      using layer = new BatchNorm(channels, { axis, momentum: 1, runningVariance: 'biased', eps: 1e-3, device });
+      using input = Tensor.from(floats(product(shape), 16, 5, 10), shape, { dtype: 'float32', device });
       using before = layer.eval().forward(input);
       layer.train();
       using first = layer.forward(input);
@@ -607,8 +608,8 @@ describe('checklists of other frameworks', () => {
   }
 
   it('an argument that is not a tensor is refused by name', () => {
-    using input = Tensor.zeros([2, 2]);
-    using vector = Tensor.zeros([2]);
+    using input = Tensor.zeros([2, 2], { device });
+    using vector = Tensor.zeros([2], { device });
     for (const bad of ['text', 3, [1, 2], {}, new Float32Array(2)] as unknown as Tensor[]) {
       expectError(() => batchNormInference(bad, vector, vector), 'ERR_INVALID_ARGUMENT', 'input');
       expectError(() => batchNormInference(input, bad, vector), 'ERR_INVALID_ARGUMENT', 'mean');
@@ -624,7 +625,7 @@ describe('checklists of other frameworks', () => {
     [false, ['running_mean', 'running_var']],
   ] as const) {
     it(`affine ${affine}: ${names.length} weights without the missing ones, in PyTorch's order, and the counter`, async () => {
-      using layer = new BatchNorm(4, { affine });
+      using layer = new BatchNorm(4, { affine, device });
       expect(Object.keys(await layer.stateDict())).to.deep.equal([...names, 'num_batches_tracked']);
     });
   }

@@ -1,10 +1,14 @@
-/** The same bits, run after run and whatever the number of threads; right and repeatable with every instruction set. */
+/**
+ * The same bits, run after run; on the CPU whatever the number of threads, and right and repeatable with every instruction set; on an
+ * emulated GPU in whatever order its threads run.
+ */
 
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { device, emulated } from './helpers/device';
 import type { Fingerprint } from './helpers/fingerprint';
 import { skip } from './helpers/shared';
 
@@ -43,6 +47,13 @@ describe('determinism', function () {
   });
 
   it('gives the same bits in another run', async () => expect((await fingerprintWith({})).digests).to.deep.equal(reference.digests));
+
+  for (const seed of emulated ? ['1', '2'] : []) {
+    it(`gives the same bits with the threads in order ${seed}`, async () =>
+      expect((await fingerprintWith({ CUDA_BATCHNORM_EMULATED_SEED: seed })).digests).to.deep.equal(reference.digests));
+  }
+
+  if (device.type !== 'cpu') return;
 
   for (const threads of ['1', '2', '3', '7']) {
     it(`gives the same bits with CUDA_BATCHNORM_THREADS=${threads}`, async () => {

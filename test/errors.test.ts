@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { BatchNorm, BatchNormError, Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { expectError } from './helpers/failure';
 
 function thrownBy(action: () => unknown): BatchNormError {
@@ -13,7 +14,7 @@ function thrownBy(action: () => unknown): BatchNormError {
 
 describe('errors', () => {
   it('are Errors with a name, a code and a stack that begins with them', () => {
-    const error = thrownBy(() => Tensor.from([1], [2]));
+    const error = thrownBy(() => Tensor.from([1], [2], { device }));
     expect(error).to.be.instanceOf(BatchNormError).and.instanceOf(Error);
     expect(error.name).to.equal('BatchNormError');
     expect(error.code).to.equal('ERR_SHAPE');
@@ -21,7 +22,7 @@ describe('errors', () => {
   });
 
   it('of native code are of the same class', () => {
-    const error = thrownBy(() => Tensor.empty([2 ** 50]));
+    const error = thrownBy(() => Tensor.empty([2 ** 50], { device }));
     expect(error).to.be.instanceOf(BatchNormError);
     expect(error.code).to.equal('ERR_OUT_OF_MEMORY');
     expect(error.message).to.include(String(2 ** 52));
@@ -29,14 +30,14 @@ describe('errors', () => {
 
   it('say what was expected, for what, and what was received, of which type', () => {
     const message = (action: () => unknown) => thrownBy(action).message;
-    expect(message(() => new BatchNorm('8' as never))).to.equal(
+    expect(message(() => new BatchNorm('8' as never, { device }))).to.equal(
       "Expected a positive integer for numFeatures but received '8' of type string",
     );
-    expect(message(() => new BatchNorm(8, { eps: Number.NaN }))).to.equal(
+    expect(message(() => new BatchNorm(8, { eps: Number.NaN, device }))).to.equal(
       'Expected a finite number of at least 0 for options.eps but received NaN of type number',
     );
-    expect(message(() => Tensor.from(null as never, [1]))).to.include('for data but received null of type null');
-    expect(message(() => Tensor.from([1], [1, 1.5]))).to.include('for shape[1] but received 1.5 of type number');
+    expect(message(() => Tensor.from(null as never, [1], { device }))).to.include('for data but received null of type null');
+    expect(message(() => Tensor.from([1], [1, 1.5], { device }))).to.include('for shape[1] but received 1.5 of type number');
   });
 
   it('print values short, whatever their size', () => {
@@ -47,7 +48,7 @@ describe('errors', () => {
       Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`k${i}`, i])),
     ];
     for (const value of huge) {
-      const { message } = thrownBy(() => Tensor.full([1], value as never));
+      const { message } = thrownBy(() => Tensor.full([1], value as never, { device }));
       expect(message.length).to.be.lessThan(250);
       expect(message).to.not.include('\n');
     }
@@ -56,7 +57,7 @@ describe('errors', () => {
   it('do not run the code of the value they print', () => {
     const trap = new Proxy({}, { get: () => expect.fail('the value was read'), ownKeys: () => expect.fail('the value was listed') });
     const getter = Object.defineProperty({}, 'x', { enumerable: true, get: () => expect.fail('the getter was called') });
-    for (const value of [trap, getter]) expectError(() => new BatchNorm(value as never), 'ERR_INVALID_ARGUMENT', 'numFeatures');
+    for (const value of [trap, getter]) expectError(() => new BatchNorm(value as never, { device }), 'ERR_INVALID_ARGUMENT', 'numFeatures');
   });
 
   it('name an unknown option, the known ones, and the one that was meant', () => {

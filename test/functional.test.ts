@@ -1,9 +1,9 @@
 import { expect } from 'chai';
-import { BatchNorm, batchNormBackward, batchNormInference, batchNormTraining, Device, Mask, Tensor } from '../lib/index';
+import { BatchNorm, batchNormBackward, batchNormInference, batchNormTraining, Mask, Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { expectError } from './helpers/failure';
 import { secondDevice } from './helpers/second_device';
 
-const device = 'cpu';
 const SHAPE = [3, 2, 2];
 const VALUES = [1, 5, -2, 0, 3, 3, 7, -4, 2, 2, 0, 1];
 const tensor = (values: number[], shape: number[], dtype?: 'float64' | 'float16') => Tensor.from(values, shape, { device, dtype });
@@ -84,7 +84,7 @@ describe('the functional form', () => {
     const options = { statistics, mask, activation: 'leakyRelu' } as const;
     expect(mask).to.be.instanceOf(Mask);
     expect(mask!.byteLength).to.be.at.least(1).and.at.most(12);
-    expect(`${mask}`).to.match(/^Mask of \d+ bytes on cpu$/);
+    expect(`${mask}`).to.match(/^Mask of \d+ bytes on (cpu|cuda:\d+)$/);
     expectError(
       () => batchNormBackward(gradient(), x, { ...options, activation: 'gelu' }),
       'ERR_INVALID_ARGUMENT',
@@ -148,14 +148,13 @@ describe('the functional form', () => {
   });
 
   it('keeps nothing: the tensors may be disposed, and every result belongs to the caller', () => {
-    const cpu = Device.get(device);
-    const { live } = cpu.memory();
+    const { live } = device.memory();
     const x = input();
     const { output, statistics, mask } = batchNormTraining(x, { residual: x, activation: 'relu' });
     const gradients = batchNormBackward(output, x, { statistics, mask, activation: 'relu' });
-    expect(cpu.memory().live).to.be.greaterThan(live);
+    expect(device.memory().live).to.be.greaterThan(live);
     for (const owned of [x, output, statistics, mask!, gradients.input, gradients.residual!]) owned.dispose();
-    expect(cpu.memory().live).to.equal(live);
+    expect(device.memory().live).to.equal(live);
   });
 });
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { BatchNorm, BatchNormError, batchNormBackward, batchNormInference, batchNormTraining, Device, Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { secondDevice } from './helpers/second_device';
 
 const CODES = [
@@ -34,9 +35,7 @@ async function outcomeOf(call: () => unknown): Promise<string> {
 
 describe('whatever is given', function () {
   this.timeout(300_000);
-  const cpu = Device.get('cpu');
-  const { limit } = cpu.memory();
-  const device = 'cpu';
+  const { limit } = device.memory();
 
   const disposed = Tensor.zeros([2, 3], { device });
   const gone = new BatchNorm(3, { device });
@@ -55,11 +54,11 @@ describe('whatever is given', function () {
   before(() => {
     disposed.dispose();
     gone.dispose();
-    cpu.setMemoryLimit(LIMIT);
+    device.setMemoryLimit(LIMIT);
   });
 
   after(() => {
-    cpu.setMemoryLimit(limit);
+    device.setMemoryLimit(limit);
     for (const tensor of tensors) tensor.dispose();
   });
 
@@ -92,7 +91,7 @@ describe('whatever is given', function () {
       Object.create(Tensor.prototype),
       Object.create(BatchNorm.prototype),
     ],
-    ...[new BigInt64Array(3), new SharedArrayBuffer(8), new DataView(new ArrayBuffer(8)), gone, cpu, cpu.createStream(), mask],
+    ...[new BigInt64Array(3), new SharedArrayBuffer(8), new DataView(new ArrayBuffer(8)), gone, device, device.createStream(), mask],
   );
   const anything = fc.oneof(
     {
@@ -132,8 +131,8 @@ describe('whatever is given', function () {
   );
   const bytes = mostly(fc.oneof(fc.constant(new Uint8Array(24)), data));
   const dtype = mostly(fc.constantFrom('float32', 'float64', 'float16', 'bfloat16'));
-  const place = likely<unknown>(cpu, [device, 'auto', 'cuda', 'cuda:0', elsewhere.device]);
-  const stream = likely(cpu.createStream(), [undefined, elsewhere.device.createStream()]);
+  const place = likely<unknown>(device, [device.name, 'auto', 'cuda', 'cuda:0', 'cuda:9999', elsewhere.device]);
+  const stream = likely(device.createStream(), [undefined, elsewhere.device.createStream()]);
   const flag = mostly(fc.boolean());
   const activation = mostly(fc.constantFrom('identity', 'relu', 'leakyRelu', 'elu', 'sigmoid', 'tanh', 'silu', 'gelu'));
 
@@ -185,9 +184,9 @@ describe('whatever is given', function () {
       [anything],
       (bytes) => {
         try {
-          cpu.setMemoryLimit(bytes);
+          device.setMemoryLimit(bytes);
         } finally {
-          cpu.setMemoryLimit(LIMIT);
+          device.setMemoryLimit(LIMIT);
         }
       },
     ],
@@ -296,10 +295,10 @@ describe('whatever is given', function () {
   });
 
   it('leaves the library working, and no memory behind', async () => {
-    await cpu.synchronize();
+    await device.synchronize();
     const layer = new BatchNorm(1, { device });
     const output = layer.forward(Tensor.from([1, 3], [2, 1], { device }));
     expect([...(await output.read())].map(Math.round)).to.deep.equal([-1, 1]);
-    expect(cpu.memory().live).to.be.lessThan(2 ** 20);
+    expect(device.memory().live).to.be.lessThan(2 ** 20);
   });
 });

@@ -2,6 +2,7 @@
 
 import { expect } from 'chai';
 import { type BatchNorm, Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { channelsOf, layerOf, type Setup } from './helpers/layer';
 import { normals } from './helpers/random';
 import { withShared } from './helpers/shared';
@@ -14,9 +15,9 @@ const TOLERANCE = 2e-8;
 type Float64Setup = Setup & { axis: number; dy: Values; x: Float64Array };
 
 function forwardOnce(layer: BatchNorm, setup: Float64Setup, saveForBackward: boolean): Tensor {
-  using input = Tensor.from(setup.x, setup.shape, { dtype: 'float64' });
+  using input = Tensor.from(setup.x, setup.shape, { dtype: 'float64', device });
   if (!setup.residual) return layer.forward(input, { saveForBackward });
-  using residual = Tensor.from(Float64Array.from(setup.residual), setup.shape, { dtype: 'float64' });
+  using residual = Tensor.from(Float64Array.from(setup.residual), setup.shape, { dtype: 'float64', device });
   return layer.forward(input, { saveForBackward, residual });
 }
 
@@ -36,7 +37,7 @@ interface Analytic {
 function analyticGradients(setup: Float64Setup): Analytic {
   using layer = layerOf(setup);
   using _output = forwardOnce(layer, setup, true);
-  using gradOutput = Tensor.from(Float64Array.from(setup.dy), setup.shape, { dtype: 'float64' });
+  using gradOutput = Tensor.from(Float64Array.from(setup.dy), setup.shape, { dtype: 'float64', device });
   const { input, weight, bias, residual } = layer.backward(gradOutput);
   const take = (tensor: Tensor | null | undefined): Values | null => {
     using owned = tensor ?? null;

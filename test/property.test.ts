@@ -1,10 +1,11 @@
 /**
- * Random problems against the reference, and invariants that need none. FC_SEED repeats a run, FC_RUNS makes it longer.
+ * Random problems against the reference, and invariants that need none. FC_SEED repeats a run, FC_RUNS makes it longer; on an emulated device it is shorter.
  */
 
 import { expect } from 'chai';
 import * as fc from 'fast-check';
 import { BatchNormError, type DType } from '../lib/index';
+import { emulated } from './helpers/device';
 import { DTYPES, roundAll, unitRoundoff } from './helpers/dtype';
 import { channelsOf, type ParameterDType, runStep, type Setup, type Step } from './helpers/layer';
 import { normals, uniform } from './helpers/random';
@@ -22,7 +23,7 @@ import {
 import { ACTIVATIONS, batchStatistics, forEachOfChannel, type Layer, storedVariance, type View, viewOf } from './oracle';
 
 const seed = Number(process.env.FC_SEED ?? 20240607);
-const numRuns = Number(process.env.FC_RUNS ?? 200);
+const numRuns = Number(process.env.FC_RUNS ?? (emulated ? 40 : 200));
 
 /** Elements at most: the reference is plain JavaScript. */
 const LARGEST = 20000;

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { BatchNorm, type BatchNormOptions, type LoadableEntry, Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { expectError, expectRejection } from './helpers/failure';
 
-const device = 'cpu';
 const layerOf = (options?: BatchNormOptions) => new BatchNorm(2, { device, ...options });
 const entry = (a: number, b: number) => ({ dtype: 'float32', shape: [2], data: new Float32Array([a, b]) });
 const counter = (count: bigint) => ({ dtype: 'int64', shape: [], data: BigInt64Array.of(count) });

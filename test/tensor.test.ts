@@ -1,11 +1,11 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
-import { Device, type DType, type NumericArray, Tensor } from '../lib/index';
+import { type DType, type NumericArray, Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { DTYPES, round } from './helpers/dtype';
 import { expectError, expectRejection } from './helpers/failure';
 import { skip } from './helpers/shared';
 
-const device = 'cpu';
 const valuesOf = (tensor: Tensor) => [...tensor.readSync()];
 
 describe('Tensor', () => {
@@ -14,10 +14,10 @@ describe('Tensor', () => {
       const tensor = Tensor.from([1, 2, 3, 4, 5, 6], [2, 3], { device });
       expect(tensor.shape).to.deep.equal([2, 3]);
       expect(tensor).to.include({ dtype: 'float32', size: 6, byteLength: 24, disposed: false });
-      expect(tensor.device).to.equal(Device.get('cpu'));
+      expect(tensor.device).to.equal(device);
       expect(tensor.pointer > 0n).to.equal(true);
-      expect(`${tensor}`).to.equal('Tensor float32 [2, 3] on cpu');
-      expect(inspect({ tensor })).to.equal('{ tensor: Tensor float32 [2, 3] on cpu }');
+      expect(`${tensor}`).to.equal(`Tensor float32 [2, 3] on ${device.name}`);
+      expect(inspect({ tensor })).to.equal(`{ tensor: Tensor float32 [2, 3] on ${device.name} }`);
     });
 
     it('takes every numeric array by value', () => {
@@ -83,7 +83,7 @@ describe('Tensor', () => {
       expect(await empty.read()).to.deep.equal(new Float32Array(0));
       expect(await empty.readBytes()).to.deep.equal(new Uint8Array(0));
       empty.write([]);
-      expect(empty.to('cpu').size).to.equal(0);
+      expect(empty.to(device).size).to.equal(0);
     });
 
     it('refuses what is not a flat array of numbers', () => {
@@ -208,7 +208,7 @@ describe('Tensor', () => {
 
   it('to gives a copy of its own', () => {
     const tensor = Tensor.from([1, 2], [2], { device, dtype: 'bfloat16' });
-    const copy = tensor.to('cpu');
+    const copy = tensor.to(device);
     tensor.write([3, 4]);
     expect(copy).to.not.equal(tensor);
     expect(copy.dtype).to.equal('bfloat16');
@@ -252,7 +252,7 @@ describe('Tensor', () => {
     expectError(() => tensor.pointer, 'ERR_DISPOSED');
     expectError(() => tensor.readSync(), 'ERR_DISPOSED');
     expectError(() => tensor.write([1, 2, 3, 4]), 'ERR_DISPOSED');
-    expectError(() => tensor.to('cpu'), 'ERR_DISPOSED');
+    expectError(() => tensor.to(device), 'ERR_DISPOSED');
     await expectRejection(tensor.read(), 'ERR_DISPOSED');
     await expectRejection(tensor.readBytes(), 'ERR_DISPOSED');
   });

@@ -5,6 +5,7 @@
 
 import { expect } from 'chai';
 import { BatchNormError, batchNormBackward, Tensor } from '../lib/index';
+import { device } from './helpers/device';
 import { runStep, type Setup } from './helpers/layer';
 import { withShared } from './helpers/shared';
 import { backwardBound, expectWithin, forwardBound, type Pass, within } from './helpers/tolerance';
@@ -114,11 +115,11 @@ async function checkFrameworkCase(test: FrameworkCase, batchVariance: 'unbiased'
 /** These frameworks hand the batch's mean and biased variance to the gradient: our saved statistics, [mean, 0, variance]. */
 async function checkGradientWithGivenStatistics(test: FrameworkCase, pass: Pass, atol: number): Promise<void> {
   const { x, dy, scale, mean, expected } = test;
-  using gradOutput = Tensor.from(dy!, x.shape);
-  using input = Tensor.from(x.data, x.shape);
-  using weight = Tensor.from(scale!, [scale!.length]);
-  using statistics = Tensor.from([...mean!, ...mean!.map(() => 0), ...test.var!], [3, mean!.length]);
-  using bias = Tensor.zeros([scale!.length]); // a gradient is given for the parameters there are
+  using gradOutput = Tensor.from(dy!, x.shape, { device });
+  using input = Tensor.from(x.data, x.shape, { device });
+  using weight = Tensor.from(scale!, [scale!.length], { device });
+  using statistics = Tensor.from([...mean!, ...mean!.map(() => 0), ...test.var!], [3, mean!.length], { device });
+  using bias = Tensor.zeros([scale!.length], { device }); // a gradient is given for the parameters there are
   const gradients = batchNormBackward(gradOutput, input, { axis: test.channel_axis, eps: test.epsilon, weight, bias, statistics });
   const bounds = backwardBound(dy!, pass, false);
   for (const [name, stated] of [

@@ -32,9 +32,9 @@ export function commit(): string | null {
   }
 }
 
-/** `2025-01-31-amd-epyc`: names a result file. */
-export function fileStem(date: Date, { cpu }: Machine): string {
-  const slug = cpu
+/** `2025-01-31-amd-epyc`: names a result file by what was measured. */
+export function fileStem(date: Date, processor: string): string {
+  const slug = processor
     .toLowerCase()
     .replace(/\(r\)|\(tm\)/g, '')
     .replace(/[^a-z0-9]+/g, '-')

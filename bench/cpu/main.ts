@@ -1,8 +1,6 @@
 /** The CPU benchmark: see options.ts for its command line. */
 
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { Presets, SingleBar } from 'cli-progress';
+import { join } from 'node:path';
 import type { Contender } from './contender';
 import { type Copy, startCopy, startPyTorch } from './helper';
 import { commit, fileStem, type Machine, machine } from './machine';
@@ -10,8 +8,9 @@ import { measure, type ProblemResult } from './measure';
 import { onnxRuntime } from './onnxruntime';
 import { type ContenderName, HELP, type Options, parseOptions } from './options';
 import { type Latency, measureLatency, measureOverhead, OURS, type Overhead, ours } from './ours';
+import { withProgress, writeReport } from './output';
 import { plot } from './plot';
-import { type Problem, problemName, problems } from './problem';
+import { problemName, problems } from './problem';
 import { overheadLine, problemTable } from './table';
 import { startTensorFlow } from './tensorflow';
 
@@ -78,9 +77,8 @@ async function measureAll(options: Options, contenders: readonly Contender[], co
   say(`× copy: in multiples of memcpy by ${threads} threads, each always its own part, on huge pages, timed just before every burst`);
   for (const { name, version, note } of report.implementations) say(`${name} ${version}: ${note}`);
   const all = problems(shapes);
-  const bar = new SingleBar({ format: '{bar} {value}/{total} rounds  {problem}', clearOnComplete: true }, Presets.shades_classic);
   for (const problem of all) {
-    const result: Report['problems'][number] = await withProgress(bar, problem, rounds, (onRound) =>
+    const result: Report['problems'][number] = await withProgress(rounds, problemName(problem), (onRound) =>
       measure(problem, contenders, copy, { rounds, burstSeconds, ours: OURS, onRound }),
     );
     if (withOurs) result.latency = await measureLatency(problem, rounds);
@@ -93,29 +91,6 @@ async function measureAll(options: Options, contenders: readonly Contender[], co
     say(`\n${overheadLine(overhead)}`);
   }
   return report;
-}
-
-async function withProgress<T>(bar: SingleBar, problem: Problem, rounds: number, work: (onRound: () => void) => Promise<T>): Promise<T> {
-  bar.start(rounds, 0, { problem: problemName(problem) });
-  try {
-    return await work(() => bar.increment());
-  } finally {
-    bar.stop();
-  }
-}
-
-function write(report: Report, out: string): void {
-  const picture = `${out.replace(/\.json$/, '')}.svg`;
-  mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(out, `${JSON.stringify(report, null, 2)}\n`);
-  writeFileSync(
-    picture,
-    plot(
-      report.problems,
-      report.implementations.map(({ name }) => name),
-    ),
-  );
-  console.error(`\nWritten: ${out} and ${picture}`);
 }
 
 function verdict({ problems: results }: Report): string {
@@ -138,7 +113,9 @@ async function main(): Promise<void> {
   const report = await run(options);
   if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else if (options.only.includes('ours')) console.log(verdict(report));
-  write(report, options.out ?? join('reports', 'bench', 'cpu', `${fileStem(new Date(report.date), report.machine)}.json`));
+  const names = report.implementations.map(({ name }) => name);
+  const out = options.out ?? join('reports', 'bench', 'cpu', `${fileStem(new Date(report.date), report.machine.cpu)}.json`);
+  writeReport(report, plot(report.problems, names), out);
 }
 
 main().catch((error: unknown) => {

@@ -34,13 +34,13 @@ export interface Options {
   help: boolean;
 }
 
-function parseCount(name: string, text: string): number {
+export function parseCount(name: string, text: string): number {
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1) throw new Error(`Expected a positive integer for --${name} but received ${text}`);
   return count;
 }
 
-function parseShape(text: string): Problem['shape'] {
+export function parseShape(text: string): Problem['shape'] {
   const sizes = text.split('x').map((size) => parseCount('shapes', size));
   if (sizes.length !== 4) throw new Error(`Expected a shape such as 32x64x56x56 for --shapes but received ${text}`);
   return sizes as unknown as Problem['shape'];

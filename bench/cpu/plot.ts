@@ -5,8 +5,8 @@ import type { ProblemResult } from './measure';
 import { OPERATIONS, type Operation } from './problem';
 import { OPERATION_NAMES } from './table';
 
-const WIDTH = 1200;
-const HEIGHT = 320;
+export const WIDTH = 1200;
+export const HEIGHT = 320;
 
 function operationPlot(operation: Operation, results: readonly ProblemResult[], implementations: readonly string[]): string | null {
   const copies = (problem: ProblemResult, implementation: string) =>
@@ -33,9 +33,14 @@ function operationPlot(operation: Operation, results: readonly ProblemResult[], 
 
 export function plot(results: readonly ProblemResult[], implementations: readonly string[]): string {
   const panels = OPERATIONS.flatMap((operation) => operationPlot(operation, results, implementations) ?? []);
+  return stack(panels, 'Batch normalization on the CPU');
+}
+
+/** Plots of WIDTH and HEIGHT as one drawing, one below the other. */
+export function stack(panels: readonly string[], title: string): string {
   const placed = panels.map((panel, index) => `<g transform="translate(0 ${index * HEIGHT})">${panel}</g>`);
   const height = panels.length * HEIGHT;
   return standaloneSvg(
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"><title>Batch normalization on the CPU</title>${placed.join('\n')}</svg>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}"><title>${title}</title>${placed.join('\n')}</svg>`,
   );
 }

@@ -10,9 +10,9 @@ export const OPERATION_NAMES: Record<Operation, string> = {
   backward: 'backward',
 };
 
-const microseconds = (seconds: number): string => (seconds * 1e6).toFixed(seconds < 1e-4 ? 1 : 0);
+export const microseconds = (seconds: number): string => (seconds * 1e6).toFixed(seconds < 1e-4 ? 1 : 0);
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(1);
-const ratio = (copies: number): string => copies.toFixed(copies < 10 ? 2 : copies < 100 ? 1 : 0);
+export const ratio = (copies: number): string => copies.toFixed(copies < 10 ? 2 : copies < 100 ? 1 : 0);
 
 /** Columns as wide as their widest cell; the first `left` ones are aligned left, the others right. */
 export function alignColumns(rows: readonly (readonly string[])[], left: number): string[] {

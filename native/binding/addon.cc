@@ -8,9 +8,16 @@
 #include "backends.h"
 #include "buffer.h"
 #include "device.h"
+#include "dlpack.h"
 #include "environment.h"
 #include "errors.h"
+#include "event.h"
+#include "graph.h"
 #include "stream.h"
+
+#ifdef CUDA_BATCHNORM_EMULATED
+#include "emulator/addon_emulator.h"
+#endif
 
 namespace cuda_batchnorm::binding {
 namespace {
@@ -59,11 +66,18 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   NativeBackend::define(env);
   NativeBuffer::define(env);
   NativeDevice::define(env);
+  NativeEvent::define(env);
+  NativeGraph::define(env);
   NativeStream::define(env);
   exports["setErrorClass"] = Napi::Function::New<&translated<&setErrorClass>>(env, "setErrorClass");
   exports["report"] = Napi::Function::New<&translated<&report>>(env, "report");
   exports["deviceNames"] = Napi::Function::New<&translated<&names>>(env, "deviceNames");
   exports["device"] = Napi::Function::New<&translated<&device>>(env, "device");
+  exports["exportDLPack"] = Napi::Function::New<&translated<&exportDLPack>>(env, "exportDLPack");
+  exports["inspectDLPack"] = Napi::Function::New<&translated<&inspectDLPack>>(env, "inspectDLPack");
+#ifdef CUDA_BATCHNORM_EMULATED
+  emulator::defineEmulator(env, exports);
+#endif
   return exports;
 }
 

@@ -38,6 +38,14 @@ std::string describe(const Napi::Value& value) {
   return (primitive ? value.ToString().Utf8Value() : type) + " of type " + type;
 }
 
+int64_t wholeNumber(const Napi::Value& argument, const char* name) {
+  constexpr double kMost = 9007199254740991;  // 2^53 - 1
+  const double number = argument.IsNumber() ? argument.As<Napi::Number>().DoubleValue() : -1;
+  if (!(number >= 0 && number <= kMost && std::floor(number) == number))
+    throw unexpected("a whole number from 0 to 2^53 - 1", name, argument);
+  return static_cast<int64_t>(number);
+}
+
 }  // namespace
 
 Error unexpected(const char* expected, const char* argument, const Napi::Value& received) {
@@ -50,14 +58,7 @@ double Arguments::number(const char* name) {
   return argument.As<Napi::Number>().DoubleValue();
 }
 
-int64_t Arguments::integer(const char* name) {
-  constexpr double kMost = 9007199254740991;  // 2^53 - 1
-  const Napi::Value argument = value();
-  const double number = argument.IsNumber() ? argument.As<Napi::Number>().DoubleValue() : -1;
-  if (!(number >= 0 && number <= kMost && std::floor(number) == number))
-    throw unexpected("a whole number from 0 to 2^53 - 1", name, argument);
-  return static_cast<int64_t>(number);
-}
+int64_t Arguments::integer(const char* name) { return wholeNumber(value(), name); }
 
 bool Arguments::boolean(const char* name) {
   const Napi::Value argument = value();
@@ -94,6 +95,24 @@ HostMemory Arguments::host(const char* name) {
     throw unexpected("a typed array", name, argument);
   }
   return {array, data, array.ByteLength()};
+}
+
+void* Arguments::address(const char* name) {
+  const Napi::Value argument = value();
+  if (!argument.IsBigInt()) throw unexpected("a bigint", name, argument);
+  bool lossless = false;
+  const uint64_t number = argument.As<Napi::BigInt>().Uint64Value(&lossless);
+  if (!lossless || number == 0) throw unexpected("an address", name, argument);
+  return reinterpret_cast<void*>(static_cast<uintptr_t>(number));  // NOLINT(performance-no-int-to-ptr)
+}
+
+std::vector<int64_t> Arguments::integers(const char* name) {
+  const Napi::Value argument = value();
+  if (!argument.IsArray()) throw unexpected("an array", name, argument);
+  const auto array = argument.As<Napi::Array>();
+  std::vector<int64_t> numbers;
+  for (uint32_t i = 0; i < array.Length(); ++i) numbers.push_back(wholeNumber(array.Get(i), name));
+  return numbers;
 }
 
 NativeBuffer& Arguments::buffer(const char* name) { return NativeBuffer::from(value(), name); }

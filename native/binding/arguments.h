@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "../core/backend.h"
 
@@ -32,6 +33,8 @@ class Arguments {
   DType dtype(const char* name);
   Problem problem();  // outer, channels, inner, dtype, parameterDtype, activation
   HostMemory host(const char* name);
+  void* address(const char* name);                  // a bigint, not zero
+  std::vector<int64_t> integers(const char* name);  // an array of them
 
   NativeBuffer& buffer(const char* name);
   void* memory(const char* name);

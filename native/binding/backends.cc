@@ -1,7 +1,15 @@
 #include "backends.h"
 
+#include <utility>
+
 #include "../cpu/backend.h"
 #include "../cpu/device.h"
+
+#ifdef CUDA_BATCHNORM_CUDA
+#include "../cuda/backend.h"
+#include "../cuda/runtime/device.h"
+#include "../cuda/runtime/system.h"
+#endif
 
 // The build says whether it looked for a CUDA compiler, and what came of it.
 #ifndef CUDA_BATCHNORM_CUDA_COMPILER
@@ -11,22 +19,47 @@
 namespace cuda_batchnorm::binding {
 namespace {
 
-BackendReport cudaReport() {
-  return {"cuda", false, "this version has no CUDA backend yet (CUDA compiler at build time: " CUDA_BATCHNORM_CUDA_COMPILER ")", ""};
+#ifdef CUDA_BATCHNORM_CUDA
+
+BackendReport cudaReport() { return cuda::report(); }
+
+std::vector<std::string> cudaDeviceNames() { return cuda::deviceNames(); }
+
+BackedDevice openCudaDevice(const std::string& name) {
+  auto device = std::make_shared<cuda::Device>(cuda::deviceNumber(name));
+  auto backend = std::make_shared<cuda::Backend>();
+  return {std::move(device), std::move(backend)};
 }
 
-BackendReport cudnnReport() { return {"cudnn", false, "cuDNN computes on CUDA devices, and this build contains no CUDA code", ""}; }
+#else
+
+BackendReport cudaReport() {
+  return {"cuda", false, "this build contains no CUDA code (CUDA compiler at build time: " CUDA_BATCHNORM_CUDA_COMPILER ")", ""};
+}
+
+std::vector<std::string> cudaDeviceNames() { return {}; }
+
+BackedDevice openCudaDevice(const std::string& name) {
+  throw Error(ErrorCode::DeviceUnavailable, "Device " + name + " is not available: " + cudaReport().reason);
+}
+
+#endif
+
+BackendReport cudnnReport() { return {"cudnn", false, "this version has no cuDNN backend yet", ""}; }
 
 }  // namespace
 
 std::vector<BackendReport> reportBackends() { return {cpu::report(), cudaReport(), cudnnReport()}; }
 
-std::vector<std::string> deviceNames() { return {"cpu"}; }
+std::vector<std::string> deviceNames() {
+  std::vector<std::string> names = cudaDeviceNames();
+  names.insert(names.begin(), "cpu");
+  return names;
+}
 
 BackedDevice openDevice(const std::string& name) {
   if (name == "cpu") return {std::make_shared<cpu::Device>(), std::make_shared<cpu::Backend>()};
-  const std::string reason = name.rfind("cuda", 0) == 0 ? cudaReport().reason : "there is no device of this name";
-  throw Error(ErrorCode::DeviceUnavailable, "Expected an available device but received " + name + ": " + reason);
+  return openCudaDevice(name);
 }
 
 }  // namespace cuda_batchnorm::binding

@@ -16,7 +16,7 @@ struct BackedDevice {
 
 std::vector<BackendReport> reportBackends();
 
-// Best last.
+// The CPU first.
 std::vector<std::string> deviceNames();
 
 // Throws ErrorCode::DeviceUnavailable with the reason.

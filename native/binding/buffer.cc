@@ -14,19 +14,21 @@ void NativeBuffer::define(Napi::Env env) {
                             });
 }
 
-Napi::Object NativeBuffer::allocate(Napi::Env env, std::shared_ptr<Device> device, size_t byteLength) {
-  const Napi::Object object = create(env, State{});
-  State& state = Unwrap(object)->state_;
-  state.memory = device->allocate(byteLength);
-  state.device = std::move(device);
-  state.byteLength = byteLength;
+Napi::Object NativeBuffer::allocate(Napi::Env env, std::shared_ptr<Device> device, size_t byteLength, Stream& stream) {
+  void* const block = device->allocate(byteLength, &stream);
+  std::shared_ptr<void> memory(block, [device](void* released) { device->release(released); });
+  const Napi::Object object = create(env, State{std::move(device), std::move(memory), byteLength, byteLength});
   Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(byteLength));
   return object;
 }
 
-Napi::Object NativeBuffer::wrap(Napi::Env env, void* memory, size_t byteLength) { return create(env, State{nullptr, memory, byteLength}); }
+Napi::Object NativeBuffer::wrap(Napi::Env env, std::shared_ptr<Device> device, std::shared_ptr<void> memory, size_t byteLength) {
+  return create(env, State{std::move(device), std::move(memory), byteLength, 0});
+}
 
-void* NativeBuffer::memory(const char* name) const {
+void* NativeBuffer::memory(const char* name) const { return share(name).get(); }
+
+std::shared_ptr<void> NativeBuffer::share(const char* name) const {
   if (state_.memory == nullptr) {
     throw Error(ErrorCode::InvalidArgument, std::string("Expected live memory for ") + name + " but received a released buffer");
   }
@@ -42,7 +44,7 @@ void* NativeBuffer::memory(const char* name, size_t bytes) const {
 }
 
 Napi::Value NativeBuffer::pointer(const Napi::CallbackInfo& info) {
-  return Napi::BigInt::New(info.Env(), static_cast<uint64_t>(reinterpret_cast<uintptr_t>(state_.memory)));
+  return Napi::BigInt::New(info.Env(), static_cast<uint64_t>(reinterpret_cast<uintptr_t>(state_.memory.get())));
 }
 
 Napi::Value NativeBuffer::byteLength(const Napi::CallbackInfo& info) {
@@ -55,11 +57,9 @@ Napi::Value NativeBuffer::release(const Napi::CallbackInfo& info) {
 }
 
 void NativeBuffer::giveBack(Napi::BasicEnv env) {
-  void* const memory = std::exchange(state_.memory, nullptr);
-  if (memory == nullptr || state_.device == nullptr) return;
-  state_.device->release(memory);
-  state_.device.reset();
-  Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(state_.byteLength));
+  state_.memory.reset();
+  const size_t reported = std::exchange(state_.reported, 0);
+  if (reported > 0) Napi::MemoryManagement::AdjustExternalMemory(env, -static_cast<int64_t>(reported));
 }
 
 }  // namespace cuda_batchnorm::binding

@@ -14,9 +14,10 @@ namespace cuda_batchnorm::binding {
 class NativeBuffer final : public NativeObject<NativeBuffer> {
  public:
   struct State {
-    std::shared_ptr<Device> device;  // null for memory owned elsewhere
-    void* memory = nullptr;          // null once released
+    std::shared_ptr<Device> device;
+    std::shared_ptr<void> memory;  // null once released
     size_t byteLength = 0;
+    size_t reported = 0;  // bytes that the garbage collector was told of
   };
 
   static constexpr const char* kName = "NativeBuffer";
@@ -25,14 +26,19 @@ class NativeBuffer final : public NativeObject<NativeBuffer> {
 
   using NativeObject::NativeObject;
   static void define(Napi::Env env);
-  static Napi::Object allocate(Napi::Env env, std::shared_ptr<Device> device, size_t byteLength);
-  static Napi::Object wrap(Napi::Env env, void* memory, size_t byteLength);
+  // `stream` is the one whose work will use the memory first.
+  static Napi::Object allocate(Napi::Env env, std::shared_ptr<Device> device, size_t byteLength, Stream& stream);
+  // Memory owned elsewhere, kept by `memory`.
+  static Napi::Object wrap(Napi::Env env, std::shared_ptr<Device> device, std::shared_ptr<void> memory, size_t byteLength);
 
   void Finalize(Napi::BasicEnv env) override { giveBack(env); }
 
   // Throws when released; `name` is the argument's.
   void* memory(const char* name) const;
-  // The same, for an access to so many bytes from the start.
+  // Keeps the memory though the buffer be released.
+  std::shared_ptr<void> share(const char* name) const;
+  Device& device() const { return *state_.device; }
+  // As memory(name), for an access to so many bytes from the start.
   void* memory(const char* name, size_t bytes) const;
 
  private:

@@ -1,12 +1,13 @@
 #include "device.h"
 
-#include <cstdint>
 #include <string>
 #include <utility>
 
 #include "arguments.h"
 #include "backend.h"
 #include "buffer.h"
+#include "dlpack.h"
+#include "graph.h"
 #include "stream.h"
 
 namespace cuda_batchnorm::binding {
@@ -15,7 +16,9 @@ void NativeDevice::define(Napi::Env env) {
   NativeObject::define(env, {
                                 methodNamed<&NativeDevice::allocate>("allocate"),
                                 methodNamed<&NativeDevice::wrap>("wrap"),
+                                methodNamed<&NativeDevice::adoptDLPack>("adoptDLPack"),
                                 methodNamed<&NativeDevice::createStream>("createStream"),
+                                methodNamed<&NativeDevice::capture>("capture"),
                                 methodNamed<&NativeDevice::memory>("memory"),
                                 methodNamed<&NativeDevice::setMemoryLimit>("setMemoryLimit"),
                                 methodNamed<&NativeDevice::emptyCache>("emptyCache"),
@@ -40,24 +43,36 @@ Napi::Object NativeDevice::create(Napi::Env env, const BackedDevice& backed) {
 }
 
 Napi::Value NativeDevice::allocate(const Napi::CallbackInfo& info) {
-  const auto bytes = static_cast<size_t>(Arguments(info).integer("byteLength"));
-  return NativeBuffer::allocate(info.Env(), state_, bytes);
+  Arguments arguments(info);
+  const auto bytes = static_cast<size_t>(arguments.integer("byteLength"));
+  return NativeBuffer::allocate(info.Env(), state_, bytes, NativeStream::from(arguments.value(), "stream").on(*state_));
 }
 
 Napi::Value NativeDevice::wrap(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
-  const Napi::Value pointer = arguments.value();
-  if (!pointer.IsBigInt()) throw unexpected("a bigint", "pointer", pointer);
-  bool lossless = false;
-  const uint64_t address = pointer.As<Napi::BigInt>().Uint64Value(&lossless);
-  if (!lossless || address == 0) throw unexpected("an address", "pointer", pointer);
+  std::shared_ptr<void> memory(arguments.address("pointer"), [](void*) {});
   const auto bytes = static_cast<size_t>(arguments.integer("byteLength"));
-  void* const memory = reinterpret_cast<void*>(static_cast<uintptr_t>(address));  // NOLINT(performance-no-int-to-ptr)
-  return NativeBuffer::wrap(info.Env(), memory, bytes);
+  return NativeBuffer::wrap(info.Env(), state_, std::move(memory), bytes);
+}
+
+Napi::Value NativeDevice::adoptDLPack(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  auto* const managed = static_cast<DLManagedTensor*>(arguments.address("pointer"));
+  const auto bytes = static_cast<size_t>(arguments.integer("byteLength"));
+  return NativeBuffer::wrap(info.Env(), state_, binding::adoptDLPack(info.Env(), state_, managed), bytes);
 }
 
 Napi::Value NativeDevice::createStream(const Napi::CallbackInfo& info) {
   return NativeStream::create(info.Env(), NativeStream::State{state_, state_->createStream()});
+}
+
+// What the function queues on the stream it is given becomes a graph. When it throws, nothing is left of it.
+Napi::Value NativeDevice::capture(const Napi::CallbackInfo& info) {
+  const Napi::Value body = Arguments(info).value();
+  if (!body.IsFunction()) throw unexpected("a function", "body", body);
+  const std::unique_ptr<Capture> capture = state_->capture();
+  body.As<Napi::Function>().Call({NativeStream::create(info.Env(), NativeStream::State{state_, capture->stream()})});
+  return NativeGraph::create(info.Env(), NativeGraph::State{state_, capture->finish()});
 }
 
 Napi::Value NativeDevice::memory(const Napi::CallbackInfo& info) {
@@ -81,7 +96,9 @@ Napi::Value NativeDevice::emptyCache(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NativeDevice::synchronize(const Napi::CallbackInfo& info) {
-  return Environment::of(info.Env()).promises.promise(info.Env(), [this](Completion completion) { state_->notify(std::move(completion)); });
+  return Environment::of(info.Env())
+      .promises.promise(info.Env(), [this](Completion completion) { state_->notify(std::move(completion)); },
+                        {info.This().As<Napi::Object>()});
 }
 
 Napi::Value NativeDevice::synchronizeSync(const Napi::CallbackInfo& info) {

@@ -28,7 +28,9 @@ class NativeDevice final : public NativeObject<NativeDevice> {
 
   Napi::Value allocate(const Napi::CallbackInfo& info);
   Napi::Value wrap(const Napi::CallbackInfo& info);
+  Napi::Value adoptDLPack(const Napi::CallbackInfo& info);
   Napi::Value createStream(const Napi::CallbackInfo& info);
+  Napi::Value capture(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value setMemoryLimit(const Napi::CallbackInfo& info);
   Napi::Value emptyCache(const Napi::CallbackInfo& info);

@@ -7,9 +7,11 @@
 
 namespace cuda_batchnorm::binding {
 
-// The hook is registered after the one of `promises`, and hooks run from the last to the first: whatever ends while the
-// queues run dry still finds somebody to tell.
-Environment::Environment(Napi::Env env) : promises(env) { env.AddCleanupHook(&Environment::finishWork, this); }
+// The hook is registered after those of `promises` and `mailbox`, and hooks run from the last to the first: whatever ends while
+// the queues run dry still finds somebody to tell.
+Environment::Environment(Napi::Env env) : promises(env), mailbox(std::make_shared<Mailbox>(env)) {
+  env.AddCleanupHook(&Environment::finishWork, this);
+}
 
 Napi::Object Environment::device(Napi::Env env, const std::string& name) {
   const auto known = devices_.find(name);
@@ -28,6 +30,7 @@ void Environment::finishWork(Environment* environment) {
     } catch (...) {
     }
   }
+  environment->mailbox->close();
 }
 
 }  // namespace cuda_batchnorm::binding

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "../core/backend.h"
+#include "mailbox.h"
 #include "promises.h"
 
 namespace cuda_batchnorm::binding {
@@ -17,6 +18,8 @@ struct Constructors {
   Napi::FunctionReference backend;
   Napi::FunctionReference buffer;
   Napi::FunctionReference device;
+  Napi::FunctionReference event;
+  Napi::FunctionReference graph;
   Napi::FunctionReference stream;
 };
 
@@ -32,6 +35,7 @@ class Environment {
   Napi::Object device(Napi::Env env, const std::string& name);
 
   Promises promises;
+  const std::shared_ptr<Mailbox> mailbox;  // shared with memory in other hands, which may outlive the environment
   Constructors constructors;
   Napi::FunctionReference errorClass;
 

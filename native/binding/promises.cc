@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "errors.h"
 
@@ -12,7 +13,7 @@ struct Promises::Pending {
   explicit Pending(Napi::Env env) : deferred(env) {}
 
   Napi::Promise::Deferred deferred;
-  Napi::ObjectReference kept;
+  std::vector<Napi::ObjectReference> kept;
   Napi::ObjectReference caller;  // an Error made where the work was asked for: its stack says who
   std::exception_ptr error;
 };
@@ -31,15 +32,20 @@ void addStack(Napi::Object error, const Napi::Object& caller) {
 
 Promises::Promises(Napi::Env env) : channel_(Channel::New(env, "cuda-batchnorm", 0, 1, this)) { channel_.Unref(env); }
 
-Napi::Value Promises::promise(Napi::Env env, const std::function<void(Completion)>& start, Napi::Object kept) {
+Napi::Value Promises::promise(Napi::Env env, const std::function<void(Completion)>& start, std::initializer_list<Napi::Object> kept) {
   auto pending = std::make_unique<Pending>(env);
   pending->caller = Napi::Persistent(Napi::Error::New(env).Value());
-  if (!kept.IsEmpty()) pending->kept = Napi::Persistent(kept);
+  for (const Napi::Object& object : kept) pending->kept.push_back(Napi::Persistent(object));
   const Napi::Promise promise = pending->deferred.Promise();
-  start([channel = channel_, settled = pending.get()](std::exception_ptr error) {
-    settled->error = std::move(error);
-    channel.NonBlockingCall(settled);
-  });
+  try {
+    start([channel = channel_, settled = pending.get()](std::exception_ptr error) {
+      settled->error = std::move(error);
+      channel.NonBlockingCall(settled);
+    });
+  } catch (...) {
+    pending->deferred.Reject(toJavaScript(env, std::current_exception()).Value());
+    return promise;
+  }
   static_cast<void>(pending.release());  // to settle(), which cannot have run yet: this is its thread
   if (pending_++ == 0) channel_.Ref(env);
   return promise;

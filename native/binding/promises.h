@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <initializer_list>
 
 #include "../core/backend.h"
 
@@ -14,8 +15,9 @@ class Promises {
  public:
   explicit Promises(Napi::Env env);
 
-  // A promise for the work that `start` queues, followed by the completion it is given. `kept` stays alive until then.
-  Napi::Value promise(Napi::Env env, const std::function<void(Completion)>& start, Napi::Object kept = {});
+  // A promise for the work that `start` queues, followed by the completion it is given; rejected with what `start` throws.
+  // `kept` stays alive until then.
+  Napi::Value promise(Napi::Env env, const std::function<void(Completion)>& start, std::initializer_list<Napi::Object> kept);
 
  private:
   struct Pending;

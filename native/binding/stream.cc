@@ -1,13 +1,18 @@
 #include "stream.h"
 
+#include <cstring>
 #include <utility>
+#include <vector>
 
 #include "arguments.h"
 #include "backend.h"
 #include "buffer.h"
+#include "event.h"
 
 namespace cuda_batchnorm::binding {
 namespace {
+
+bool isHost(const Device& device) { return std::strcmp(device.type(), "cpu") == 0; }
 
 // A download's arguments in their order.
 struct Download {
@@ -27,7 +32,34 @@ struct Download {
   void queueOn(Stream& stream) const { stream.download(host.data, to, source, from, count); }
 };
 
+// Between devices, by way of host memory. Waits until the source holds what it will hold, and where the destination is host memory,
+// until nobody uses that any more.
+void copyBetween(Stream& stream, void* destination, Device& to, const void* source, Device& from, size_t bytes) {
+  constexpr DType kAsItIs = DType::Float16;  // no dtype has fewer bytes
+  const auto count = static_cast<int64_t>(bytes / sizeOf(kAsItIs));
+  const auto receive = [&](void* host) {
+    from.defaultStream().download(host, kAsItIs, source, kAsItIs, count);
+    from.defaultStream().synchronize();
+  };
+  if (isHost(from)) {
+    from.synchronize();
+    stream.upload(destination, kAsItIs, source, kAsItIs, count);
+  } else if (isHost(to)) {
+    to.synchronize();
+    receive(destination);
+  } else {
+    std::vector<char> host(bytes);
+    receive(host.data());
+    stream.upload(destination, kAsItIs, host.data(), kAsItIs, count);
+  }
+}
+
 }  // namespace
+
+Stream& NativeStream::on(const Device& device) const {
+  if (state_.device.get() != &device) throw Error(ErrorCode::InvalidArgument, "Expected a stream of device " + device.name());
+  return *state_.stream;
+}
 
 void NativeStream::define(Napi::Env env) {
   NativeObject::define(env, {
@@ -36,6 +68,8 @@ void NativeStream::define(Napi::Env env) {
                                 methodNamed<&NativeStream::downloadSync>("downloadSync"),
                                 methodNamed<&NativeStream::copy>("copy"),
                                 methodNamed<&NativeStream::fill>("fill"),
+                                methodNamed<&NativeStream::record>("record"),
+                                methodNamed<&NativeStream::wait>("wait"),
                                 methodNamed<&NativeStream::synchronize>("synchronize"),
                                 methodNamed<&NativeStream::synchronizeSync>("synchronizeSync"),
                                 methodNamed<&NativeStream::trainingForward>("trainingForward"),
@@ -58,13 +92,12 @@ Napi::Value NativeStream::upload(const Napi::CallbackInfo& info) {
 Napi::Value NativeStream::download(const Napi::CallbackInfo& info) {
   const Download download{Arguments(info)};
   return Environment::of(info.Env())
-      .promises.promise(
-          info.Env(),
-          [&](Completion completion) {
-            download.queueOn(*state_.stream);
-            state_.stream->notify(std::move(completion));
-          },
-          download.host.array);
+      .promises.promise(info.Env(),
+                        [&](Completion completion) {
+                          download.queueOn(*state_.stream);
+                          state_.stream->notify(std::move(completion));
+                        },
+                        {download.host.array, info.This().As<Napi::Object>()});
 }
 
 Napi::Value NativeStream::downloadSync(const Napi::CallbackInfo& info) {
@@ -77,7 +110,13 @@ Napi::Value NativeStream::copy(const Napi::CallbackInfo& info) {
   const NativeBuffer& destination = arguments.buffer("destination");
   const NativeBuffer& source = arguments.buffer("source");
   const auto bytes = static_cast<size_t>(arguments.integer("byteLength"));
-  state_.stream->copy(destination.memory("destination", bytes), source.memory("source", bytes), bytes);
+  void* const to = destination.memory("destination", bytes);
+  const void* const from = source.memory("source", bytes);
+  if (&destination.device() == &source.device()) {
+    state_.stream->copy(to, from, bytes);
+  } else {
+    copyBetween(*state_.stream, to, destination.device(), from, source.device(), bytes);
+  }
   return info.Env().Undefined();
 }
 
@@ -91,10 +130,19 @@ Napi::Value NativeStream::fill(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value NativeStream::record(const Napi::CallbackInfo& info) {
+  return NativeEvent::create(info.Env(), NativeEvent::State{state_.device, state_.stream->record()});
+}
+
+Napi::Value NativeStream::wait(const Napi::CallbackInfo& info) {
+  state_.stream->wait(NativeEvent::from(Arguments(info).value(), "event").on(*state_.device));
+  return info.Env().Undefined();
+}
+
 Napi::Value NativeStream::synchronize(const Napi::CallbackInfo& info) {
-  return Environment::of(info.Env()).promises.promise(info.Env(), [this](Completion completion) {
-    state_.stream->notify(std::move(completion));
-  });
+  return Environment::of(info.Env())
+      .promises.promise(info.Env(), [this](Completion completion) { state_.stream->notify(std::move(completion)); },
+                        {info.This().As<Napi::Object>()});
 }
 
 Napi::Value NativeStream::synchronizeSync(const Napi::CallbackInfo& info) {

@@ -24,6 +24,9 @@ class NativeStream final : public NativeObject<NativeStream> {
   using NativeObject::NativeObject;
   static void define(Napi::Env env);
 
+  // Throws for another device's stream.
+  Stream& on(const Device& device) const;
+
  private:
   friend class NativeObject<NativeStream>;
 
@@ -32,6 +35,8 @@ class NativeStream final : public NativeObject<NativeStream> {
   Napi::Value downloadSync(const Napi::CallbackInfo& info);
   Napi::Value copy(const Napi::CallbackInfo& info);
   Napi::Value fill(const Napi::CallbackInfo& info);
+  Napi::Value record(const Napi::CallbackInfo& info);
+  Napi::Value wait(const Napi::CallbackInfo& info);
   Napi::Value synchronize(const Napi::CallbackInfo& info);
   Napi::Value synchronizeSync(const Napi::CallbackInfo& info);
   Napi::Value trainingForward(const Napi::CallbackInfo& info);

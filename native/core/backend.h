@@ -74,7 +74,17 @@ struct MemoryUse {
 // Called once, on any thread, when all earlier work of the stream is done; `error` is null when it went well.
 using Completion = std::function<void(std::exception_ptr error)>;
 
+// A place in the order of a stream.
+class Event {
+ public:
+  virtual ~Event() = default;
+  virtual void notify(Completion completion) = 0;  // when all that came before this place is done
+};
+
 // An in-order queue. Every call returns at once; only synchronize() waits. Pointers are device memory unless called host.
+//
+// Work that different streams do on the same memory is in no order but that of events. Host copies and copy() are: they follow
+// what any stream was given before, and what any stream is given later follows them.
 class Stream {
  public:
   virtual ~Stream() = default;
@@ -86,8 +96,27 @@ class Stream {
   virtual void copy(void* destination, const void* source, size_t bytes) = 0;
   virtual void fill(void* destination, DType dtype, int64_t count, double value) = 0;
 
+  virtual std::unique_ptr<Event> record() = 0;
+  virtual void wait(const Event& event) = 0;  // what comes later here follows what came before there; events of the same device
+
   virtual void notify(Completion completion) = 0;
   virtual void synchronize() = 0;
+};
+
+// Work that was recorded once, to be done again and again. Holds on to all memory of the device that it uses.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+  virtual void launch(Stream& stream) = 0;
+};
+
+// The recording of a graph. While there is one, its stream is the only one of the device that takes work, and work that needs the host
+// is refused with ErrorCode::State. Destroyed before finish(), it forgets what was recorded.
+class Capture {
+ public:
+  virtual ~Capture() = default;
+  virtual std::shared_ptr<Stream> stream() = 0;
+  virtual std::unique_ptr<Graph> finish() = 0;
 };
 
 // Memory is ordered with the work: release() may be called while work that uses the block is queued, and whoever gets
@@ -99,7 +128,9 @@ class Device {
   virtual std::string name() const = 0;  // "cpu", "cuda:0"
   virtual std::string description() const = 0;
 
-  virtual void* allocate(size_t bytes) = 0;  // aligned to 64 bytes; throws ErrorCode::OutOfMemory with byte counts
+  // Aligned to 64 bytes. `stream` is the one whose work will use it first; the default one when left out.
+  // Throws ErrorCode::OutOfMemory with byte counts.
+  virtual void* allocate(size_t bytes, Stream* stream = nullptr) = 0;
   virtual void release(void* block) noexcept = 0;
   virtual MemoryUse memory() const = 0;
   virtual void setMemoryLimit(size_t bytes) = 0;
@@ -107,6 +138,7 @@ class Device {
 
   virtual Stream& defaultStream() = 0;
   virtual std::unique_ptr<Stream> createStream() = 0;
+  virtual std::unique_ptr<Capture> capture() = 0;  // throws ErrorCode::State where there is one already, or the device has no graphs
   virtual void notify(Completion completion) = 0;  // after all streams' earlier work
   virtual void synchronize() = 0;
 };

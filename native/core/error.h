@@ -6,13 +6,15 @@
 
 namespace cuda_batchnorm {
 
-enum class ErrorCode { InvalidArgument, DeviceUnavailable, OutOfMemory, Cuda, Cudnn };
+enum class ErrorCode { InvalidArgument, State, DeviceUnavailable, OutOfMemory, Cuda, Cudnn };
 
 // The stable code that JavaScript sees.
 inline const char* name(ErrorCode code) {
   switch (code) {
     case ErrorCode::InvalidArgument:
       return "ERR_INVALID_ARGUMENT";
+    case ErrorCode::State:
+      return "ERR_STATE";
     case ErrorCode::DeviceUnavailable:
       return "ERR_DEVICE_UNAVAILABLE";
     case ErrorCode::OutOfMemory:

@@ -20,7 +20,7 @@ std::string Device::description() const {
 }
 
 // Poison follows the order of the work, as the memory does: the queue puts it on and takes it off.
-void* Device::allocate(size_t bytes) {
+void* Device::allocate(size_t bytes, cuda_batchnorm::Stream*) {
   void* const block = pool_.allocate(bytes);
   if constexpr (kPoisoning) {
     queue_.submit([=, size = pool_.size(block)] {
@@ -34,6 +34,10 @@ void* Device::allocate(size_t bytes) {
 void Device::release(void* block) noexcept {
   if constexpr (kPoisoning) queue_.submit([=, size = pool_.size(block)] { poison(block, size); });
   pool_.release(block);
+}
+
+std::unique_ptr<Capture> Device::capture() {
+  throw Error(ErrorCode::State, "Expected a CUDA device for a capture but received cpu, which has no graphs");
 }
 
 BackendReport report() {

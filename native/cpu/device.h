@@ -23,7 +23,7 @@ class Device final : public cuda_batchnorm::Device {
   std::string name() const override { return "cpu"; }
   std::string description() const override;
 
-  void* allocate(size_t bytes) override;
+  void* allocate(size_t bytes, cuda_batchnorm::Stream* stream = nullptr) override;
   void release(void* block) noexcept override;
   MemoryUse memory() const override { return pool_.use(); }
   void setMemoryLimit(size_t bytes) override { pool_.setLimit(bytes); }
@@ -31,6 +31,7 @@ class Device final : public cuda_batchnorm::Device {
 
   cuda_batchnorm::Stream& defaultStream() override { return defaultStream_; }
   std::unique_ptr<cuda_batchnorm::Stream> createStream() override { return std::make_unique<Stream>(*this); }
+  std::unique_ptr<Capture> capture() override;
   void notify(Completion completion) override { defaultStream_.notify(std::move(completion)); }
   void synchronize() override { defaultStream_.synchronize(); }
 

@@ -36,6 +36,16 @@ void fillOnThreads(ThreadPool& threads, void* destination, int64_t count, const 
   });
 }
 
+// Hears of its place no earlier than of the end of the queue, which is right, and for a CPU soon enough.
+class PlaceInQueue final : public Event {
+ public:
+  explicit PlaceInQueue(Stream& stream) : device_(stream.device()) {}
+  void notify(Completion completion) override { device_.notify(std::move(completion)); }
+
+ private:
+  Device& device_;
+};
+
 }  // namespace
 
 void Stream::upload(void* destination, DType to, const void* host, DType from, int64_t count) {
@@ -78,6 +88,8 @@ void Stream::fill(void* destination, DType dtype, int64_t count, double value) {
     }
   });
 }
+
+std::unique_ptr<Event> Stream::record() { return std::make_unique<PlaceInQueue>(*this); }
 
 void Stream::notify(Completion completion) {
   device_.queue().submit([&queue = device_.queue(), completion = std::move(completion)] { completion(queue.takeError()); });

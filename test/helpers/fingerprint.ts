@@ -5,8 +5,9 @@
  */
 
 import { createHash } from 'node:crypto';
-import { Device, type DType } from '../../lib/index';
+import type { DType } from '../../lib/index';
 import { type Activation, batchStatistics, viewOf } from '../oracle';
+import { backendVersion } from './device';
 import { DTYPES, roundAll } from './dtype';
 import { channelsOf, type ParameterDType, runStep, type Step } from './layer';
 import { normals } from './random';
@@ -91,8 +92,7 @@ export async function fingerprint(): Promise<Fingerprint> {
       }
     }
   }
-  const version = Device.report().find(({ name }) => name === 'cpu')?.version ?? '';
-  return { version, digests, outside };
+  return { version: backendVersion(), digests, outside };
 }
 
 if (require.main === module) fingerprint().then((result) => process.stdout.write(JSON.stringify(result)));

@@ -2,6 +2,7 @@
 
 import { BatchNorm, type DType, Tensor } from '../../lib/index';
 import type { Activation, Values } from '../oracle';
+import { device } from './device';
 
 export type ParameterDType = 'float32' | 'float64';
 
@@ -59,6 +60,7 @@ export function layerOf(setup: Setup): BatchNorm {
     ...(setup.momentum === undefined ? {} : { momentum: setup.momentum }),
     ...(setup.activation === undefined ? {} : { activation: setup.activation }),
     ...(setup.runningVariance === undefined ? {} : { runningVariance: setup.runningVariance }),
+    device,
   });
   const entry = (data: Values) => ({
     dtype,
@@ -78,8 +80,8 @@ export function layerOf(setup: Setup): BatchNorm {
 export async function runStep(setup: Setup): Promise<Step> {
   const { shape, dtype = 'float32', dy } = setup;
   using layer = layerOf(setup);
-  using input = Tensor.from(Float64Array.from(setup.x), shape, { dtype });
-  using residual = setup.residual ? Tensor.from(Float64Array.from(setup.residual), shape, { dtype }) : null;
+  using input = Tensor.from(Float64Array.from(setup.x), shape, { dtype, device });
+  using residual = setup.residual ? Tensor.from(Float64Array.from(setup.residual), shape, { dtype, device }) : null;
   using output = layer.forward(input, {
     saveForBackward: dy !== undefined,
     ...(residual ? { residual } : {}),
@@ -92,7 +94,7 @@ export async function runStep(setup: Setup): Promise<Step> {
     gradients: null,
   };
   if (dy === undefined) return step;
-  using gradOutput = Tensor.from(Float64Array.from(dy), shape, { dtype });
+  using gradOutput = Tensor.from(Float64Array.from(dy), shape, { dtype, device });
   const gradients = layer.backward(gradOutput);
   const take = async (tensor: Tensor | null | undefined): Promise<Float32Array | Float64Array | null> => {
     using owned = tensor ?? null;

@@ -1,7 +1,8 @@
 /** A worker's program, and the main thread's beside it: trains a layer for some steps and gives its state as text. */
 
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { BatchNorm, Device, Tensor } from '../../lib/index';
+import { BatchNorm, Tensor } from '../../lib/index';
+import { device } from './device';
 import { normals } from './random';
 
 export interface Job {
@@ -10,7 +11,6 @@ export interface Job {
 }
 
 export async function train({ steps, seed }: Job): Promise<string> {
-  const device = Device.get('cpu');
   const layer = new BatchNorm(32, { device, activation: 'relu' });
   const input = Tensor.from(normals(16 * 32 * 49, seed), [16, 32, 7, 7], { device, dtype: 'float32' });
   for (let i = 0; i < steps; ++i) {

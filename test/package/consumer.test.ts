@@ -21,7 +21,7 @@ describe('the packed tarball, installed into an empty folder', function () {
   before(() => {
     const { tarball } = pack(folder);
     write('package.json', '{ "name": "consumer", "private": true }');
-    run('npm', ['install', '--no-fund', '--no-audit', tarball], folder);
+    run('npm', ['install', '--no-fund', '--no-audit', tarball], folder, { CUDA_BATCHNORM_CUDA: 'OFF' });
   });
   after(() => fs.rmSync(folder, { recursive: true }));
 
@@ -52,6 +52,11 @@ describe('the packed tarball, installed into an empty folder', function () {
   it('refuses wrong types at compile time', () => {
     write('wrong.cts', esm.replace('BatchNorm(2)', 'BatchNorm(2, { momentun: 0.1 })'));
     expect(() => tsc('--module', 'nodenext', '--target', 'es2022', '--lib', 'es2022,dom', '--noEmit', 'wrong.cts')).to.throw('momentun');
+  });
+
+  it('says that it was built without CUDA', () => {
+    const report = "console.log(require('cuda-batchnorm').Device.report().find(({ name }) => name === 'cuda').reason)";
+    expect(node('-e', report)).to.include('switched off');
   });
 
   it('brings the command line', () => {

@@ -17,6 +17,7 @@ describe('the packed files', () => {
       /^(CMakeLists\.txt|binding\.gyp|scripts\/(install|build_native)\.js)$/,
       /^dist\/lib\/.*(?<!\.test)\.(js|d\.ts)$/,
       /^native\/.*\.(h|cc|cuh|cu)$/,
+      /^native\/cuda\/(CMakeLists\.txt|find_compiler\.cmake|compile\.sh)$/,
     ];
     expect(files.filter((file) => !wanted.some((pattern) => pattern.test(file)))).to.deep.equal([]);
   });
@@ -25,6 +26,12 @@ describe('the packed files', () => {
     const manifest = JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8'));
     const named = [manifest.main, manifest.types, manifest.bin['cuda-batchnorm'], ...Object.values(manifest.exports).flatMap(targets)];
     expect(files).to.include.members([...named.map((file) => path.posix.normalize(file)), 'CMakeLists.txt', 'binding.gyp', 'LICENSE']);
+  });
+
+  it('hold every native source', () => {
+    const sources = fs.readdirSync(path.join(root, 'native'), { recursive: true, encoding: 'utf8' });
+    const wanted = sources.filter((file) => /\.\w+$/.test(file) && !file.endsWith('.md')).map((file) => path.posix.join('native', file));
+    expect(files.filter((file) => file.startsWith('native/'))).to.have.members(wanted);
   });
 
   it('hold a library file for every source, and none for sources that are gone', () => {

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { expect } from 'chai';
-import { pack, root, run, temporaryFolder } from './packed';
+import { headers, pack, root, run, temporaryFolder } from './packed';
 
 describe('node-gyp', function () {
   this.timeout('10m');
@@ -11,14 +11,10 @@ describe('node-gyp', function () {
   after(() => fs.rmSync(folder, { recursive: true }));
 
   it('builds the same addon from the packed files, and it computes', function () {
-    const headers = path.dirname(path.dirname(process.execPath));
-    if (!fs.existsSync(path.join(headers, 'include', 'node', 'node_api.h'))) {
-      console.log(`      skipped: no headers of this Node.js in ${headers}/include/node, and nothing is downloaded here`);
-      this.skip();
-    }
+    const prefix = headers(this);
     run('tar', ['-xzf', pack(folder).tarball, '-C', folder], folder);
     fs.symlinkSync(path.join(root, 'node_modules'), path.join(copy, 'node_modules'));
-    run(process.execPath, [require.resolve('node-gyp/bin/node-gyp.js'), 'rebuild', `--nodedir=${headers}`, '--jobs=max'], copy);
+    run(process.execPath, [require.resolve('node-gyp/bin/node-gyp.js'), 'rebuild', `--nodedir=${prefix}`, '--jobs=max'], copy);
 
     const addon = path.join('build', 'Release', 'cuda_batchnorm.node');
     const names = (file: string) => Object.keys(createRequire(__filename)(file)).sort();
@@ -28,5 +24,8 @@ describe('node-gyp', function () {
       const { BatchNorm, Tensor } = require('./');
       new BatchNorm(2).forward(Tensor.from([1, 2, 3, 4], [2, 2])).read().then((values) => console.log(values.map(Math.round).join()));`;
     expect(run(process.execPath, ['-e', program], copy)).to.equal('-1,-1,1,1');
+
+    const report = "console.log(require('./').Device.report().find(({ name }) => name === 'cuda').reason)";
+    expect(run(process.execPath, ['-e', report], copy)).to.include('node-gyp leaves CUDA out');
   });
 });

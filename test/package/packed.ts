@@ -11,9 +11,10 @@ export function temporaryFolder(): string {
 }
 
 /** Runs a program to its end and returns what it wrote; throws with its whole output when it fails. */
-export function run(program: string, args: readonly string[], cwd: string): string {
+export function run(program: string, args: readonly string[], cwd: string, settings: NodeJS.ProcessEnv = {}): string {
   // A caller's npm settings and loader (tsx) must not leak into programs that stand for a user's own.
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_OPTIONS$)/i.test(name)));
+  const ours = Object.entries(process.env).filter(([name]) => !/^(npm_|NODE_OPTIONS$)/i.test(name));
+  const env = { ...Object.fromEntries(ours), ...settings };
   try {
     return execFileSync(program, args, { cwd, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
   } catch (error) {
@@ -31,4 +32,14 @@ export interface Packed {
 export function pack(folder: string): Packed {
   const [packed] = JSON.parse(run('npm', ['pack', '--ignore-scripts', '--json', '--pack-destination', folder], root));
   return { tarball: path.join(folder, packed.filename), files: packed.files.map((file: { path: string }) => file.path) };
+}
+
+/** Where this Node.js has the headers that node-gyp needs; skips the test where it has none, because nothing is downloaded here. */
+export function headers(test: Mocha.Context): string {
+  const prefix = path.dirname(path.dirname(process.execPath));
+  if (!fs.existsSync(path.join(prefix, 'include', 'node', 'node_api.h'))) {
+    console.log(`      skipped: no headers of this Node.js in ${prefix}/include/node`);
+    test.skip();
+  }
+  return prefix;
 }

@@ -1,7 +1,8 @@
 /** A worker's program, and the main thread's beside it: trains as carelessly as is allowed, with memory given up while work is in flight. */
 
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { BatchNorm, Device, Tensor } from '../../lib/index';
+import { BatchNorm, Tensor } from '../../lib/index';
+import { device } from '../helpers/device';
 import { normals } from '../helpers/random';
 
 const SHAPE = [8, 16, 15, 15];
@@ -15,7 +16,6 @@ export interface Outcome {
 
 /** Forward and backward `steps` times. Only every tenth step waits; every seventh leaves its output to the garbage collector. */
 export async function trainCarelessly(steps: number): Promise<Outcome> {
-  const device = Device.get('cpu');
   const layer = new BatchNorm(16, { device, activation: 'relu' });
   const values = Float32Array.from(normals(2 * SIZE, 7));
   let lastOutput: Promise<Float32Array | Float64Array> | undefined;

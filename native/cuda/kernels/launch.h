@@ -3,19 +3,10 @@
 
 #include <cuda_runtime.h>
 
-#include <cstdint>
-
 #include "../runtime/check.h"
+#include "arguments.h"
 
 namespace cuda_batchnorm::cuda {
-
-struct LaunchShape {
-  uint32_t grid = 1;         // blocks
-  uint32_t block = 1;        // threads
-  uint32_t sharedBytes = 0;  // dynamic
-  uint32_t cluster = 1;      // blocks that share their shared memory
-  bool cooperative = false;  // all blocks run at once
-};
 
 template <class Arguments>
 void launch(void (*kernel)(Arguments), const LaunchShape& shape, cudaStream_t stream, const Arguments& arguments) {

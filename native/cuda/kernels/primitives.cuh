@@ -15,6 +15,7 @@
 #include <cstring>
 
 #define KERNEL __global__ void
+#define LAUNCH_BOUNDS(...) __launch_bounds__(__VA_ARGS__)  // most threads of a block, least blocks of a processor
 #define DEVICE __device__ __forceinline__
 #define UNROLL _Pragma("unroll")
 
@@ -88,9 +89,14 @@ template <class T>
 DEVICE T loadStreaming(const T* source) {
   return fromWord<T>(__ldcs(reinterpret_cast<const WordOf<T>*>(source)));
 }
+// Small tables that many threads read, such as coefficients of channels: the caches serve them, and traffic does not count them.
+template <class T>
+DEVICE T loadParameter(const T* source) {
+  return loadReadOnly(source);
+}
 // What other blocks wrote during this kernel: past the first-level cache.
 template <class T>
-DEVICE T loadShared(const T* source) {
+DEVICE T loadFresh(const T* source) {
   return fromWord<T>(__ldcg(reinterpret_cast<const WordOf<T>*>(source)));
 }
 template <class T>

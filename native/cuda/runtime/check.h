@@ -12,6 +12,11 @@ inline void check(cudaError_t error, const char* call, const char* file, int lin
   if (error != cudaSuccess) fail(error, call, file, line);
 }
 
+// For destructors, and for cleaning up after a failure that was told already: what fails here fails silently.
+inline void quietly(cudaError_t error) noexcept {
+  if (error != cudaSuccess) cudaGetLastError();
+}
+
 }  // namespace cuda_batchnorm::cuda
 
 #define CUDA_CHECK(call) ::cuda_batchnorm::cuda::check((call), #call, __FILE__, __LINE__)

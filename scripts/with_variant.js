@@ -1,6 +1,7 @@
-// Runs the native tests, then a command, with an addon built under a sanitizer:
-//   node scripts/with_sanitizer.js asan|tsan COMMAND [ARGUMENT ...]
-// A report makes the process that it is about end with an error.
+// Tests an addon that was built for tests, which is brought up to date first:
+//   node scripts/with_variant.js VARIANT                           runs its native tests
+//   node scripts/with_variant.js VARIANT DEVICE COMMAND [ARG ...]  runs a command on it, with the tests' device named
+// The variants are those of build_native.js. A sanitizer's report makes the process that it is about end with an error.
 const { execFileSync, spawnSync } = require('node:child_process');
 const { existsSync, readFileSync } = require('node:fs');
 const path = require('node:path');
@@ -21,22 +22,28 @@ function runtime(folder, library) {
   return file;
 }
 
-function run([command, ...rest], options) {
-  const { status, error } = spawnSync(command, rest, { stdio: 'inherit', ...options });
+function run([command, ...rest], env) {
+  const { status, error } = spawnSync(command, rest, { stdio: 'inherit', env: { ...process.env, ...env } });
   if (error) throw error;
   return status === 0;
 }
 
 function main() {
-  const [variant, ...command] = process.argv.slice(2);
-  if (!(variant in sanitizers) || command.length === 0)
-    throw new Error('usage: node scripts/with_sanitizer.js asan|tsan COMMAND [ARGUMENT ...]');
-  const { library, options } = sanitizers[variant];
+  const [variant, device, ...command] = process.argv.slice(2);
+  if (!variant || (device && command.length === 0))
+    throw new Error('usage: node scripts/with_variant.js VARIANT [DEVICE COMMAND [ARG ...]]');
   const folder = path.join(path.dirname(__dirname), 'out', variant);
+  const sanitizer = sanitizers[variant];
   if (!buildNative(variant)) return false;
-  if (!run(['ctest', '--test-dir', folder, '--output-on-failure'], { env: { ...process.env, ...options } })) return false;
-  const env = { ...process.env, ...options, CUDA_BATCHNORM_VARIANT: variant, LD_PRELOAD: runtime(folder, library) };
-  return run(command, { env });
+  if (!device) return run(['ctest', '--test-dir', folder, '--output-on-failure'], sanitizer?.options);
+  return run(command, {
+    ...sanitizer?.options,
+    ...(sanitizer && { LD_PRELOAD: runtime(folder, sanitizer.library) }),
+    // 'auto' finds no emulated GPU where the tests are about the CPU.
+    ...(device === 'cpu' && { CUDA_BATCHNORM_EMULATED_DEVICES: '0' }),
+    CUDA_BATCHNORM_VARIANT: variant,
+    CUDA_BATCHNORM_TEST_DEVICE: device,
+  });
 }
 
 try {

@@ -1,0 +1,82 @@
+import { inspect } from 'node:util';
+import type { NativeEvent } from './addon';
+import type { Device } from './device';
+import { BatchNormError, expected } from './errors';
+import { checkInternal, INTERNAL } from './validate';
+
+// Set by the class, which keeps what it holds private.
+export let makeEvent: (device: Device, native: NativeEvent) => Event;
+let isEvent: (value: unknown) => value is Event;
+let nativeEvent: (event: Event) => NativeEvent | undefined;
+
+/**
+ * A place in the order of a stream, made by {@link Stream.record}: after the work that was queued there before. Other streams can be made
+ * to wait for it, and so can the host.
+ */
+export class Event implements Disposable {
+  /** The device of the stream. */
+  readonly device: Device;
+  #native: NativeEvent | undefined;
+
+  static {
+    makeEvent = (device, native) => new Event(INTERNAL, device, native);
+    isEvent = (value): value is Event => typeof value === 'object' && value !== null && #native in value;
+    nativeEvent = (event) => event.#native;
+  }
+
+  private constructor(key: unknown, device: Device, native: NativeEvent) {
+    checkInternal(key, 'Event', 'stream.record()');
+    this.device = device;
+    this.#native = native;
+  }
+
+  /** Whether {@link Event.dispose} was called. */
+  get disposed(): boolean {
+    return this.#native === undefined;
+  }
+
+  /**
+   * Resolves when the work before the event is done; on the CPU device, when all work queued so far is. Rejects with the error of work
+   * that failed.
+   *
+   * @throws {BatchNormError} `ERR_DISPOSED`, `ERR_STATE` while a graph is captured on the device, `ERR_CUDA`, by rejection.
+   */
+  async synchronize(): Promise<void> {
+    await checkEvent(this, 'this', this.device).synchronize();
+  }
+
+  /** Gives the event back; streams that were made to wait for it do so all the same. A second call does nothing. */
+  dispose(): void {
+    this.#native?.release();
+    this.#native = undefined;
+  }
+
+  /** As {@link Event.dispose}, for `using`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** The event by its device. */
+  toString(): string {
+    return `Event on ${this.device.name}${this.disposed ? ', disposed' : ''}`;
+  }
+
+  /** @internal */
+  [inspect.custom](): string {
+    return this.toString();
+  }
+}
+
+/** An argument that must be a live event of `device`. */
+export function checkEvent(value: unknown, name: string, device: Device): NativeEvent {
+  if (!isEvent(value)) throw expected('an Event', name, value);
+  const native = nativeEvent(value);
+  if (native === undefined) throw expected('an event that is not disposed', name, value, 'ERR_DISPOSED');
+  if (value.device !== device) {
+    throw new BatchNormError(
+      'ERR_DEVICE_MISMATCH',
+      `Expected an event of device ${device.name} for ${name} but received one of ${value.device.name}`,
+    );
+  }
+  return native;
+}

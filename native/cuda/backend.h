@@ -1,0 +1,16 @@
+// Batch normalization by our own CUDA kernels.
+#pragma once
+
+#include "../core/backend.h"
+
+namespace cuda_batchnorm::cuda {
+
+class Backend final : public cuda_batchnorm::Backend {
+ public:
+  size_t maskBytes(const Problem& problem) const override;
+  void trainingForward(cuda_batchnorm::Stream& stream, const TrainingForward& call) override;
+  void inferenceForward(cuda_batchnorm::Stream& stream, const InferenceForward& call) override;
+  void backward(cuda_batchnorm::Stream& stream, const Backward& call) override;
+};
+
+}  // namespace cuda_batchnorm::cuda

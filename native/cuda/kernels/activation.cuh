@@ -1,0 +1,89 @@
+// Activations and their gradients. NaN passes through as in PyTorch.
+#pragma once
+
+#include <math.h>
+
+#include "../../core/activation.h"
+#include "dispatch.h"
+#include "element.cuh"
+
+namespace cuda_batchnorm::cuda {
+
+template <class C>
+constexpr C kLeakySlope = static_cast<C>(0.01);
+
+DEVICE float exponential(float x) { return expf(x); }
+DEVICE double exponential(double x) { return exp(x); }
+DEVICE float exponentialMinusOne(float x) { return expm1f(x); }
+DEVICE double exponentialMinusOne(double x) { return expm1(x); }
+DEVICE float hyperbolicTangent(float x) { return tanhf(x); }
+DEVICE double hyperbolicTangent(double x) { return tanh(x); }
+// The normal distribution function and its density.
+DEVICE float normalDistribution(float x) { return 0.5f * erfcf(x * -0.70710678f); }
+DEVICE double normalDistribution(double x) { return 0.5 * erfc(x * -0.70710678118654752); }
+template <class C>
+DEVICE C normalDensity(C x) {
+  return static_cast<C>(0.39894228040143268) * exponential(static_cast<C>(-0.5) * x * x);
+}
+template <class C>
+DEVICE C sigmoid(C x) {
+  return C{1} / (C{1} + exponential(-x));
+}
+
+template <Shape shape, class C>
+DEVICE C activate(Activation activation, C z) {
+  if (shape == Shape::Linear) {
+    if (activation == Activation::Identity) return z;
+    const C below = activation == Activation::Relu ? C{0} : z * kLeakySlope<C>;
+    return z <= C{0} ? below : z;
+  }
+  switch (activation) {
+    case Activation::Elu:
+      return z > C{0} ? z : exponentialMinusOne(z);
+    case Activation::Sigmoid:
+      return sigmoid(z);
+    case Activation::Tanh:
+      return hyperbolicTangent(z);
+    case Activation::Silu:
+      return z * sigmoid(z);
+    default:
+      return z * normalDistribution(z);  // gelu
+  }
+}
+
+// The gradient of a piecewise linear activation, given on which side of 0 its argument lies.
+template <class C>
+DEVICE C sideGradient(Activation activation, bool positive, C gradient) {
+  if (positive) return gradient;
+  return activation == Activation::Relu ? C{0} : gradient * kLeakySlope<C>;
+}
+
+// The gradient at z, given the one at activate(z).
+template <Shape shape, class C>
+DEVICE C activationGradient(Activation activation, C z, C gradient) {
+  if (shape == Shape::Linear) {
+    if (activation == Activation::Identity) return gradient;
+    // NaN counts as above 0 for relu and as below for leakyRelu, as in PyTorch.
+    return sideGradient(activation, activation == Activation::Relu ? !(z <= C{0}) : z > C{0}, gradient);
+  }
+  switch (activation) {
+    case Activation::Elu:
+      return z > C{0} ? gradient : gradient * exponential(z);
+    case Activation::Sigmoid: {
+      const C s = sigmoid(z);
+      return gradient * (s * (C{1} - s));
+    }
+    case Activation::Tanh: {
+      const C t = hyperbolicTangent(z);
+      return gradient * (C{1} - t * t);
+    }
+    case Activation::Silu: {
+      const C s = sigmoid(z);
+      return gradient * (s * multiplyAdd(z, C{1} - s, C{1}));
+    }
+    default:  // gelu
+      return gradient * multiplyAdd(z, normalDensity(z), normalDistribution(z));
+  }
+}
+
+}  // namespace cuda_batchnorm::cuda

@@ -1,0 +1,147 @@
+// What is computed once per channel, in double: coefficients, saved and running statistics, parameter gradients.
+#pragma once
+
+#include <math.h>
+
+#include "arguments.h"
+#include "moments.cuh"
+
+namespace cuda_batchnorm::cuda {
+
+DEVICE double readParameter(const void* array, bool inDouble, int64_t i, double whenAbsent) {
+  if (array == nullptr) return whenAbsent;
+  if (inDouble) return loadParameter(static_cast<const double*>(array) + i);
+  return static_cast<double>(loadParameter(static_cast<const float*>(array) + i));
+}
+
+// Running statistics are written by this very kernel, each by one thread.
+DEVICE double readRunning(const void* array, bool inDouble, int64_t i) {
+  if (inDouble) return loadGlobal(static_cast<const double*>(array) + i);
+  return static_cast<double>(loadGlobal(static_cast<const float*>(array) + i));
+}
+
+DEVICE void writeParameter(void* array, bool inDouble, int64_t i, double value) {
+  if (array == nullptr) return;
+  if (inDouble) {
+    storeGlobal(static_cast<double*>(array) + i, value);
+  } else {
+    storeGlobal(static_cast<float*>(array) + i, static_cast<float>(value));
+  }
+}
+
+// A mean as T sees it: x - high is exact or nearly so; low is what is left of the mean.
+template <class T>
+struct SplitMean {
+  double high, low;
+  DEVICE explicit SplitMean(double mean) : high(static_cast<double>(static_cast<T>(mean))), low(isfinite(high) ? mean - high : 0) {}
+};
+
+template <class C>
+struct Affine {
+  C mean, scale, shift;
+  DEVICE C apply(C x) const { return multiplyAdd(x - mean, scale, shift); }
+};
+
+template <class C>
+DEVICE Affine<C> affineOf(double mean, double scale, double bias) {
+  const SplitMean<C> split(mean);
+  return {static_cast<C>(split.high), static_cast<C>(scale), static_cast<C>(bias - split.low * scale)};
+}
+
+template <class C>
+DEVICE Affine<C> readAffine(const Coefficients& from, int64_t channel) {
+  return {loadParameter(static_cast<const C*>(from.mean) + channel), loadParameter(static_cast<const C*>(from.scale) + channel),
+          loadParameter(static_cast<const C*>(from.shift) + channel)};
+}
+
+template <class C>
+DEVICE void writeAffine(const Coefficients& to, int64_t channel, const Affine<C>& affine) {
+  storeGlobal(static_cast<C*>(to.mean) + channel, affine.mean);
+  storeGlobal(static_cast<C*>(to.scale) + channel, affine.scale);
+  storeGlobal(static_cast<C*>(to.shift) + channel, affine.shift);
+}
+
+// gradInput = dz * scale + ((x - mean) * slope + offset)
+template <class C>
+struct BackwardAffine {
+  Affine<C> forward;
+  C slope, offset;
+};
+
+template <class C>
+DEVICE BackwardAffine<C> readBackwardAffine(const Coefficients& from, int64_t channel, bool constantStatistics) {
+  BackwardAffine<C> affine = {readAffine<C>(from, channel), C{0}, C{0}};
+  if (constantStatistics) return affine;
+  affine.slope = loadParameter(static_cast<const C*>(from.slope) + channel);
+  affine.offset = loadParameter(static_cast<const C*>(from.offset) + channel);
+  return affine;
+}
+
+// A channel's parameters, when its statistics are known.
+struct Channel {
+  double mean, low, inverse, scale, bias;  // mean and low are parts of one number
+};
+
+template <class C>
+DEVICE Channel readChannel(const Parameters& p, int64_t channel) {
+  const double variance = readParameter(p.variance, p.inDouble, channel, 1);
+  // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
+  const double inverse = p.ofBatch && isinf(variance) ? static_cast<double>(NAN) : 1 / sqrt(variance + p.eps);
+  const SplitMean<C> mean(readParameter(p.mean, p.inDouble, channel, 0) + readParameter(p.meanLow, p.inDouble, channel, 0));
+  return {mean.high, mean.low, inverse, readParameter(p.weight, p.inDouble, channel, 1) * inverse,
+          readParameter(p.bias, p.inDouble, channel, 0)};
+}
+
+template <class C>
+DEVICE Affine<C> affineOf(const Channel& channel) {
+  return affineOf<C>(channel.mean + channel.low, channel.scale, channel.bias);
+}
+
+// ---- training ----
+
+// Saves the statistics, updates the running ones, and returns the coefficients.
+template <class C>
+DEVICE Affine<C> finishTraining(const TrainingResults& results, int64_t channel, double mean, double m2) {
+  const Parameters& p = results.parameters;
+  const double values = static_cast<double>(results.outer) * static_cast<double>(results.inner);
+  const double variance = (m2 < 0 ? 0 : m2) / values;
+  const double rounded = p.inDouble ? mean : SplitMean<float>(mean).high;
+  const double low = p.inDouble ? 0 : SplitMean<float>(mean).low;
+  writeParameter(results.statistics, p.inDouble, channel, rounded);
+  writeParameter(results.statistics, p.inDouble, results.channels + channel, low);
+  writeParameter(results.statistics, p.inDouble, 2 * results.channels + channel, variance);
+
+  const double keep = 1 - results.momentum;
+  const auto update = [&](void* running, double batch) {
+    if (running == nullptr) return;
+    writeParameter(running, p.inDouble, channel, keep * readRunning(running, p.inDouble, channel) + results.momentum * batch);
+  };
+  update(results.runningMean, mean);
+  update(results.runningVariance, results.unbiased * variance);
+
+  const double weight = readParameter(p.weight, p.inDouble, channel, 1);
+  return affineOf<C>(mean, weight / sqrt(variance + p.eps), readParameter(p.bias, p.inDouble, channel, 0));
+}
+
+// ---- backward ----
+
+// Parameter gradients from the sums of dz and of dz * (x - mean), and the coefficients of the input's gradient.
+template <class C>
+DEVICE BackwardAffine<C> finishBackward(const BackwardResults& results, int64_t index, const Channel& channel, double sum, double dot) {
+  const bool inDouble = results.parameters.inDouble;
+  // The kernels subtract the high part of the mean only; the low part's share is a multiple of the plain sum.
+  const double gradWeight = (dot - channel.low * sum) * channel.inverse;
+  writeParameter(results.gradWeight, inDouble, index, gradWeight);
+  writeParameter(results.gradBias, inDouble, index, sum);
+  const double slope = -channel.scale * channel.inverse * gradWeight / results.valuesPerChannel;
+  const double offset = -channel.scale * sum / results.valuesPerChannel - slope * channel.low;
+  return {affineOf<C>(channel), static_cast<C>(slope), static_cast<C>(offset)};
+}
+
+template <class C>
+DEVICE void writeBackward(const BackwardResults& results, int64_t channel, const BackwardAffine<C>& affine) {
+  storeGlobal(static_cast<C*>(results.coefficients.slope) + channel, affine.slope);
+  storeGlobal(static_cast<C*>(results.coefficients.offset) + channel, affine.offset);
+}
+
+}  // namespace cuda_batchnorm::cuda

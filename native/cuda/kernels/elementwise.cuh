@@ -1,0 +1,109 @@
+// What is done to the elements of one access: the forward transform, the gradient at the pre-activation, the input gradient; and the
+// mask, one bit per element, that stands for the side of 0 on which the pre-activation fell.
+#pragma once
+
+#include "activation.cuh"
+#include "channel.cuh"
+#include "slots.cuh"
+
+namespace cuda_batchnorm::cuda {
+
+// Bits of the slot's elements, from the lowest. An access never straddles bytes: its first element's index is a multiple of V.
+template <int V>
+DEVICE uint32_t loadMask(const uint8_t* mask, const Slot& slot) {
+  if (slot.low >= slot.high) return 0;
+  return static_cast<uint32_t>(loadReadOnly(mask + slot.offset / 8)) >> (slot.offset % 8);
+}
+
+// All lanes of the warp take part, and lane l + 1 has the slot after lane l's wherever they share a byte.
+template <int V>
+DEVICE void storeMask(uint8_t* mask, const Slot& slot, uint32_t bits) {
+  constexpr uint32_t kLanes = 8 / V;  // that share a byte
+  bits <<= laneIndex() % kLanes * V;
+  UNROLL
+  for (uint32_t step = 1; step < kLanes; step <<= 1) bits |= shuffleXor(bits, step);
+  if (laneIndex() % kLanes == 0 && slot.low < slot.high) storeGlobal(mask + slot.offset / 8, static_cast<uint8_t>(bits));
+}
+
+// affineAt(e) gives the coefficients of the slot's element e. Sets `bits` where the pre-activation is not below or at 0.
+template <Shape shape, class S, int V, class AffineAt>
+DEVICE Pack<S, V> forwardPack(const ForwardTensors& tensors, const Pack<S, V>& input, const Pack<S, V>& residual, const AffineAt& affineAt,
+                              uint32_t& bits) {
+  using C = Compute<S>;
+  Pack<S, V> output;
+  bits = 0;
+  UNROLL
+  for (int e = 0; e < V; ++e) {
+    C z = affineAt(e).apply(widen(input.values[e]));
+    if (tensors.residual != nullptr) z += widen(residual.values[e]);
+    bits |= (z <= C{0} ? 0u : 1u) << e;
+    output.values[e] = narrow<S>(activate<shape>(tensors.activation, z));
+  }
+  return output;
+}
+
+// Zeros where there is no such tensor.
+template <class S, int V>
+DEVICE Pack<S, V> loadOptional(const void* tensor, const Slot& slot) {
+  if (tensor == nullptr) return {};
+  return loadSlot<S, V>(static_cast<const S*>(tensor), slot);
+}
+
+// What backward reads of one slot.
+template <class S, int V>
+struct BackwardPacks {
+  Pack<S, V> input, gradOutput, residual;
+  uint32_t bits;
+
+  DEVICE void load(const BackwardTensors& tensors, const Slot& slot) {
+    input = loadOptional<S, V>(tensors.input, slot);
+    gradOutput = loadSlot<S, V>(static_cast<const S*>(tensors.gradOutput), slot);
+    loadSides(tensors, slot);
+  }
+
+  // What tells on which side of 0 the pre-activation fell, but for the input.
+  DEVICE void loadSides(const BackwardTensors& tensors, const Slot& slot) {
+    residual = loadOptional<S, V>(tensors.mask == nullptr ? tensors.residual : nullptr, slot);
+    bits = tensors.mask == nullptr ? 0 : loadMask<V>(tensors.mask, slot);
+  }
+};
+
+// The gradient at the pre-activation of element e.
+template <Shape shape, class S, int V>
+DEVICE Compute<S> preActivationGradient(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, int e,
+                                        const Affine<Compute<S>>& affine) {
+  using C = Compute<S>;
+  const C gradient = widen(packs.gradOutput.values[e]);
+  if (shape == Shape::Linear) {
+    if (tensors.activation == Activation::Identity) return gradient;
+    if (tensors.mask != nullptr) return sideGradient(tensors.activation, (packs.bits >> e & 1) != 0, gradient);
+  }
+  C z = affine.apply(widen(packs.input.values[e]));
+  if (tensors.residual != nullptr) z += widen(packs.residual.values[e]);
+  return activationGradient<shape>(tensors.activation, z, gradient);
+}
+
+template <class C>
+DEVICE C inputGradient(const BackwardTensors& tensors, C x, C dz, const BackwardAffine<C>& affine) {
+  // Constant statistics do not depend on x, so its NaN and infinities stay out.
+  if (tensors.constantStatistics) return dz * affine.forward.scale;
+  return multiplyAdd(dz, affine.forward.scale, multiplyAdd(x - affine.forward.mean, affine.slope, affine.offset));
+}
+
+// Writes the gradients of the slot's elements; affineAt(e) gives their coefficients.
+template <Shape shape, class S, int V, class AffineAt>
+DEVICE void storeGradients(const BackwardTensors& tensors, const Slot& slot, const BackwardPacks<S, V>& packs, const AffineAt& affineAt) {
+  using C = Compute<S>;
+  Pack<S, V> gradInput, gradResidual;
+  UNROLL
+  for (int e = 0; e < V; ++e) {
+    const BackwardAffine<C> affine = affineAt(e);
+    const C dz = preActivationGradient<shape>(tensors, packs, e, affine.forward);
+    gradResidual.values[e] = narrow<S>(dz);
+    gradInput.values[e] = narrow<S>(inputGradient(tensors, static_cast<C>(widen(packs.input.values[e])), dz, affine));
+  }
+  storeSlot(static_cast<S*>(tensors.gradInput), slot, gradInput);
+  if (tensors.gradResidual != nullptr) storeSlot(static_cast<S*>(tensors.gradResidual), slot, gradResidual);
+}
+
+}  // namespace cuda_batchnorm::cuda

@@ -1,0 +1,76 @@
+// The sums for channels that come last. The last block of a tile of columns to arrive adds up its chunks, always in the same order.
+#include "columns.cuh"
+#include "elementwise.cuh"
+#include "gradient_sums.h"
+
+namespace cuda_batchnorm::cuda {
+
+// Rows in flight, of two or three tensors each; half types have enough to do with the coefficients of eight columns.
+template <int V>
+constexpr uint32_t kBatch = V == 8 ? 1 : 2;
+constexpr uint32_t kStretch = 64;  // rows between two additions to the total: short sums lose little
+
+template <Shape shape, class S, int V>
+DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const ChunkOfColumns<V>& chunk, Pair<Compute<S>> (&total)[V]) {
+  using C = Compute<S>;
+  Affine<C> affine[V];
+  UNROLL
+  for (int e = 0; e < V; ++e) affine[e] = readAffine<C>(a.results.coefficients, chunk.channel(e));
+  const uint32_t step = a.cut.threadsY;
+  for (uint32_t begin = chunk.y(); begin < chunk.rows(); begin += kStretch * step) {
+    const uint32_t end = begin + kStretch * step < chunk.rows() ? begin + kStretch * step : chunk.rows();
+    Pair<C> sums[V] = {};
+    for (uint32_t row = begin; row < end; row += kBatch<V> * step) {
+      Slot slots[kBatch<V>];
+      BackwardPacks<S, V> packs[kBatch<V>];
+      UNROLL
+      for (uint32_t b = 0; b < kBatch<V>; ++b) {
+        slots[b] = chunk.slot(row + b * step);
+        packs[b].load(a.tensors, slots[b]);
+      }
+      UNROLL
+      for (uint32_t b = 0; b < kBatch<V>; ++b) {
+        UNROLL
+        for (int e = 0; e < V; ++e) {
+          if (e >= slots[b].high) continue;
+          const C dz = preActivationGradient<shape>(a.tensors, packs[b], e, affine[e]);
+          sums[e].first += dz;
+          sums[e].second = multiplyAdd(dz, widen(packs[b].input.values[e]) - affine[e].mean, sums[e].second);
+        }
+      }
+    }
+    UNROLL
+    for (int e = 0; e < V; ++e) total[e] = AddPairs()(total[e], sums[e]);
+  }
+}
+
+template <Shape shape, class S, int V>
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfColumns(const GradientSumsArguments<ColumnsCut> a) {
+  using C = Compute<S>;
+  const auto values = dynamicShared<Pair<C>>(0);
+  const ChunkOfColumns<V> chunk(a.cut);
+
+  Pair<C> mine[V] = {};
+  if (chunk.active()) sumsOfThread<shape, S, V>(a, chunk, mine);
+  addColumns<V>(a.cut, chunk, mine, values, AddPairs());
+  auto* const partials = static_cast<Pair<C>*>(a.merge.partials);
+  const bool last = mergeChunksOfColumns<V>(
+      a.cut, chunk, a.merge.counters, values, AddPairs(),
+      [&](uint32_t i, uint32_t channel) { return loadFresh(partials + int64_t{i} * a.cut.channels + channel); },
+      [&](uint32_t i, uint32_t channel, const Pair<C>& sums) { storeGlobal(partials + int64_t{i} * a.cut.channels + channel, sums); });
+  if (!last) return;
+  for (uint32_t c = threadIndex(); c < chunk.channels(); c += blockThreads()) {
+    const uint32_t channel = chunk.firstChannel() + c;
+    const Pair<C> sums = values.load(c);
+    const Channel parameters = readChannel<C>(a.results.parameters, channel);
+    writeBackward(a.results, channel, finishBackward<C>(a.results, channel, parameters, sums.first, sums.second));
+  }
+}
+
+void launchGradientSums(const KernelChoice& choice, cudaStream_t stream, const GradientSumsArguments<ColumnsCut>& arguments) {
+  forElementAndShape(choice, arguments.tensors.activation, [&](auto element, auto width, auto shape) {
+    launch(gradientSumsOfColumns<decltype(shape)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  });
+}
+
+}  // namespace cuda_batchnorm::cuda

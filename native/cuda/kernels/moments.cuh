@@ -1,0 +1,130 @@
+// Count, mean and m2 (the sum of squared deviations) of a part of a channel; their merge; their sums over warps and blocks.
+#pragma once
+
+#include "element.cuh"
+
+namespace cuda_batchnorm::cuda {
+
+// The mean is mean + low: in float the pair holds what one float would round away. Four words of C, so that one access moves them.
+template <class C>
+struct alignas(4 * sizeof(C)) Moments {
+  C count, mean, low, m2;
+};
+
+// Moments in memory are as many accesses as they need.
+template <class C>
+using MomentsAccess = Pack<C, kVector<C>>;
+template <class C>
+constexpr int kMomentsAccesses = sizeof(Moments<C>) / kAccessBytes;
+
+template <class C>
+DEVICE void storeMoments(Moments<C>* destination, const Moments<C>& moments) {
+  MomentsAccess<C> parts[kMomentsAccesses<C>];
+  memcpy(parts, &moments, sizeof moments);
+  UNROLL
+  for (int i = 0; i < kMomentsAccesses<C>; ++i) storeGlobal(reinterpret_cast<MomentsAccess<C>*>(destination) + i, parts[i]);
+}
+
+// Of another block.
+template <class C>
+DEVICE Moments<C> loadMoments(const Moments<C>* source) {
+  MomentsAccess<C> parts[kMomentsAccesses<C>];
+  UNROLL
+  for (int i = 0; i < kMomentsAccesses<C>; ++i) parts[i] = loadFresh(reinterpret_cast<const MomentsAccess<C>*>(source) + i);
+  Moments<C> moments;
+  memcpy(&moments, parts, sizeof moments);
+  return moments;
+}
+
+// Chan, Golub & LeVeque (1979).
+template <class C>
+DEVICE Moments<C> merge(const Moments<C>& a, const Moments<C>& b) {
+  if (b.count == C{0}) return a;
+  if (a.count == C{0}) return b;
+  const C count = a.count + b.count;
+  const C weight = b.count / count;
+  const C delta = (b.mean - a.mean) + (b.low - a.low);
+  const TwoSum<C> mean(a.mean, delta * weight);
+  const TwoSum<C> exact(mean.sum, mean.rest + a.low);
+  return {count, exact.sum, exact.rest, a.m2 + b.m2 + delta * delta * (a.count * weight)};
+}
+
+// Sums about a shift, which turn into moments. The nearer the shift is to the mean, the less cancels.
+template <class C>
+DEVICE Moments<C> momentsFromSums(C count, C shift, C sum, C squares) {
+  if (count == C{0}) return {};
+  const C distance = sum / count;
+  const TwoSum<C> mean(shift, distance);
+  return {count, mean.sum, mean.rest, squares - sum * distance};
+}
+
+// Whether so much cancelled that the sums have to be taken again about the mean they gave. Values drawn from one distribution are
+// nearly never that far from their mean; outliers are.
+template <class C>
+DEVICE bool cancelled(C count, C sum, C squares) {
+  constexpr C kTolerance = 16;
+  const C lost = count == C{0} ? C{0} : sum * (sum / count);
+  return lost > kTolerance * (squares - lost);
+}
+
+template <class C>
+DEVICE C middle(C a, C b, C c) {
+  const C low = a < b ? a : b;
+  const C high = a < b ? b : a;
+  return c < low ? low : (c > high ? high : c);
+}
+
+struct AddMoments {
+  template <class C>
+  DEVICE Moments<C> operator()(const Moments<C>& a, const Moments<C>& b) const {
+    return merge(a, b);
+  }
+};
+
+// Two sums that go together.
+template <class C>
+struct Pair {
+  C first, second;
+};
+
+struct AddPairs {
+  template <class C>
+  DEVICE Pair<C> operator()(const Pair<C>& a, const Pair<C>& b) const {
+    return {a.first + b.first, a.second + b.second};
+  }
+};
+
+// All lanes get the warp's total, in an order that depends on nothing.
+template <class T, class Add>
+DEVICE T warpTotal(T value, Add add) {
+  const bool odd[5] = {(laneIndex() & 1) != 0, (laneIndex() & 2) != 0, (laneIndex() & 4) != 0, (laneIndex() & 8) != 0,
+                       (laneIndex() & 16) != 0};
+  UNROLL
+  for (int step = 0; step < 5; ++step) {
+    const T other = shuffleXor(value, 1u << step);
+    // Lanes of a pair add in the same order: a merge of moments is not quite symmetric.
+    value = odd[step] ? add(other, value) : add(value, other);
+  }
+  return value;
+}
+
+// All threads get the block's total. `scratch` has room for a value per warp; whole warps only.
+template <class T, class Add>
+DEVICE T blockTotal(T value, Add add, SharedArray<T> scratch) {
+  value = warpTotal(value, add);
+  const uint32_t warps = blockThreads() / kWarpThreads;
+  if (warps == 1) return value;
+  syncBlock();  // whoever still reads the scratch of an earlier total
+  if (laneIndex() == 0) scratch.store(warpIndex(), value);
+  syncBlock();
+  T total = scratch.load(laneIndex() % warps);
+  // Lanes beyond the number of warps hold copies; the sum over a power of two of lanes is enough.
+  UNROLL
+  for (uint32_t step = 1; step < kWarpThreads; step <<= 1) {
+    const T other = shuffleXor(total, step);
+    if (step < warps) total = (laneIndex() & step) != 0 ? add(other, total) : add(total, other);
+  }
+  return total;
+}
+
+}  // namespace cuda_batchnorm::cuda

@@ -1,0 +1,41 @@
+// The transform in the order of memory: for runs, and wherever columns do not fit the access width.
+#include "elementwise.cuh"
+#include "flat.cuh"
+#include "transform.h"
+
+namespace cuda_batchnorm::cuda {
+
+constexpr uint32_t kBatch = kTransformBatch;
+
+template <Shape shape, class S, int V>
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments<FlatCut> a) {
+  using C = Compute<S>;
+  const ChunkInOrder<V> chunk(a.cut);
+  Slot slots[kBatch];
+  Pack<S, V> input[kBatch], residual[kBatch];
+  UNROLL
+  for (uint32_t b = 0; b < kBatch; ++b) {
+    slots[b] = chunk.slot(b);
+    input[b] = loadSlot<S, V>(static_cast<const S*>(a.tensors.input), slots[b]);
+    residual[b] = loadOptional<S, V>(a.tensors.residual, slots[b]);
+  }
+  UNROLL
+  for (uint32_t b = 0; b < kBatch; ++b) {
+    const auto channels = chunk.channels(b);
+    const Affine<C> first = readAffine<C>(a.coefficients, channels.first);
+    uint32_t bits = 0;
+    const auto output = forwardPack<shape>(
+        a.tensors, input[b], residual[b], [&](int e) { return channels.same ? first : readAffine<C>(a.coefficients, chunk.channel(b, e)); },
+        bits);
+    storeSlot(static_cast<S*>(a.tensors.output), slots[b], output);
+    if (a.tensors.mask != nullptr) storeMask<V>(a.tensors.mask, slots[b], bits);
+  }
+}
+
+void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<FlatCut>& arguments) {
+  forElementAndShape(choice, arguments.tensors.activation, [&](auto element, auto width, auto shape) {
+    launch(transformInOrder<decltype(shape)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  });
+}
+
+}  // namespace cuda_batchnorm::cuda

@@ -1,0 +1,69 @@
+// A queue of work of one device.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <vector>
+
+#include "../../core/backend.h"
+#include "lane.h"
+#include "staging.h"
+
+namespace cuda_batchnorm::cuda {
+
+class Device;
+
+// Counters that a stream has for its kernels.
+constexpr uint32_t kArrivalCounters = 4096;
+
+class Stream final : public cuda_batchnorm::Stream {
+ public:
+  explicit Stream(Device& device);
+  ~Stream() override;
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  // For the operations of a backend: use() first, with all the memory they touch, then the handle.
+  Device& device() { return device_; }
+  cudaStream_t handle() const { return lane_->handle(); }
+  const std::shared_ptr<Lane>& lane() const { return lane_; }
+  // Makes the device the thread's current one, and keeps the memory until the work queued next is done, in order with the
+  // streams that made it. Throws ErrorCode::State where a graph is captured on another stream.
+  void use(std::initializer_list<const void*> memory) { use(memory.begin(), memory.end()); }
+  void use(const void* const* first, const void* const* last);
+  // kArrivalCounters of them, in device memory, zero; kernels leave them so. No other stream uses them.
+  uint32_t* counters();
+  // Memory for one operation, which may be released when its kernels are queued.
+  void* allocate(size_t bytes);
+  void release(void* block) noexcept;
+
+  void upload(void* destination, DType to, const void* host, DType from, int64_t count) override;
+  void download(void* host, DType to, const void* source, DType from, int64_t count) override;
+  void copy(void* destination, const void* source, size_t bytes) override;
+  void fill(void* destination, DType dtype, int64_t count, double value) override;
+  std::unique_ptr<Event> record() override;
+  void wait(const Event& event) override;
+  void notify(Completion completion) override;
+  void synchronize() override;
+
+ private:
+  // What is on its way to the caller's memory.
+  struct Arrival {
+    Pinned staged;
+    void* host;
+    size_t bytes;
+  };
+
+  void begin(const char* action) const;
+  void adopt(const void* memory);
+  static void deliver(const std::vector<Arrival>& arrivals);
+
+  Device& device_;
+  std::shared_ptr<Lane> lane_;
+  uint32_t* counters_ = nullptr;
+  std::vector<Arrival> arrivals_;  // until somebody waits for them
+};
+
+}  // namespace cuda_batchnorm::cuda
