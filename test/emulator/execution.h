@@ -80,12 +80,12 @@ class Execution {
   const GridShape& shape() const { return shape_; }
 
   // The bytes of an access to global memory that has been found to be right.
-  template <size_t bytes>
+  template <size_t bytes, bool counted = true>
   __attribute__((always_inline)) const unsigned char* load(const void* source) {
     const auto address = reinterpret_cast<uintptr_t>(source);
     if (!inArena(address) || address % bytes != 0 || !allAre<bytes>(address, kInitialised)) failAccess(address, bytes, false);
     touch(address, false);
-    if (counting_) count(address, bytes, false);
+    if (counted && counting_) count(address, bytes, false);
     return bytesAt(address);
   }
   template <size_t bytes>
@@ -145,7 +145,7 @@ class Execution {
   Block& blockOf(uint32_t rank);
   Accessor accessor() const;
   void checkSharedRange(Block& owner, uint64_t offset, uint32_t bytes, bool write);
-  [[noreturn]] void failShared(const SharedConflict& conflict, const Block& owner, uint64_t offset, uint32_t bytes, bool write);
+  void conflictInShared(const SharedConflict& conflict, const Block& owner, uint32_t offset, uint32_t bytes, bool write);
   // Where it returns to tells one place in the kernel's code from another, because load and store are always inlined.
   __attribute__((noinline)) void count(uintptr_t address, size_t bytes, bool write);
   void touchFirst(uint32_t allocation, bool write);
@@ -184,6 +184,7 @@ class Execution {
   Schedule schedule_;  // threads that can begin or go on
   uint32_t alive_ = 0;
   std::exception_ptr failure_;
+  std::unique_ptr<Fault> suspicion_;  // that is a fault unless a worse one comes
 };
 
 // What runs on this host thread.

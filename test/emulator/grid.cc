@@ -71,6 +71,7 @@ void Execution::run(const char* kernel, const GridShape& shape, const std::funct
   counting_ = countingEnabled();
   counters_ = {};
   failure_ = nullptr;
+  suspicion_ = nullptr;
   openArena();
 
   const uint32_t clusters = shape.grid / shape.cluster;
@@ -92,6 +93,7 @@ void Execution::runBlocks(uint32_t firstCluster, uint32_t clusters) {
   alive_ = static_cast<uint32_t>(threads_.size());
   goOnWith(takeReady());
   if (failure_ != nullptr) cancelWaiting();
+  if (failure_ == nullptr && suspicion_ != nullptr) failure_ = std::make_exception_ptr(*suspicion_);
   if (counting_) log_.countInto(counters_);
 }
 
@@ -171,6 +173,9 @@ void Execution::runThread() {
     (*body_)();
     leave();
   } catch (const Cancelled&) {
+  } catch (const Fault& fault) {
+    const bool suspected = suspicion_ != nullptr && fault.kind() != kind::kSharedRace;
+    failure_ = std::make_exception_ptr(suspected ? *suspicion_ : fault);
   } catch (...) {
     failure_ = std::current_exception();
   }
@@ -227,6 +232,7 @@ void Execution::wait(Barrier& barrier, Primitive primitive, uint32_t detail) {
 void Execution::release(Barrier& barrier) {
   barrier.arrived = 0;
   ++barrier.rounds;
+  if (suspicion_ != nullptr && ordersMemory(barrier.primitive) && barrier.primitive != Primitive::SyncWarp) throw Fault(*suspicion_);
   if (ordersMemory(barrier.primitive)) barrier.time = ++time_;
   if (barrier.primitive == Primitive::SyncGrid) {
     for (Cluster& cluster : clusters_) cluster.barrier.time = time_;
@@ -336,7 +342,10 @@ const unsigned char* Execution::loadShared(uint32_t rank, uint64_t offset, uint3
   Block& owner = blockOf(rank);
   checkSharedRange(owner, offset, bytes, false);
   const auto place = static_cast<uint32_t>(offset);
-  if (const SharedConflict conflict = owner.shared.read(place, bytes, accessor())) failShared(conflict, owner, offset, bytes, false);
+  if (const SharedConflict conflict = owner.shared.read(place, bytes, accessor())) {
+    conflictInShared(conflict, owner, place, bytes, false);
+    std::memset(owner.shared.data() + place, 0, bytes);
+  }
   return owner.shared.data() + place;
 }
 
@@ -344,7 +353,7 @@ unsigned char* Execution::storeShared(uint32_t rank, uint64_t offset, uint32_t b
   Block& owner = blockOf(rank);
   checkSharedRange(owner, offset, bytes, true);
   const auto place = static_cast<uint32_t>(offset);
-  if (const SharedConflict conflict = owner.shared.write(place, bytes, accessor())) failShared(conflict, owner, offset, bytes, true);
+  if (const SharedConflict conflict = owner.shared.write(place, bytes, accessor())) conflictInShared(conflict, owner, place, bytes, true);
   return owner.shared.data() + place;
 }
 
@@ -360,10 +369,15 @@ void Execution::checkSharedRange(Block& owner, uint64_t offset, uint32_t bytes, 
   }
 }
 
-void Execution::failShared(const SharedConflict& conflict, const Block& owner, uint64_t offset, uint32_t bytes, bool write) {
+// Who reads what nobody has written may only have been faster than the writer. That is told as the race it is, if the writer comes before
+// the next barrier.
+void Execution::conflictInShared(const SharedConflict& conflict, const Block& owner, uint32_t offset, uint32_t bytes, bool write) {
   std::ostringstream text;
   text << (write ? "writes " : "reads ") << bytes << " bytes at " << offset << " of the shared memory of block " << owner.index;
-  if (conflict.kind == SharedConflict::Kind::Uninitialised) fail(kind::kSharedUninitialised, text.str());
+  if (conflict.kind == SharedConflict::Kind::Uninitialised) {
+    if (suspicion_ == nullptr) suspicion_ = std::make_unique<Fault>(kind::kSharedUninitialised, ": " + who() + " " + text.str());
+    return;
+  }
   const Block& other = blockOf(conflict.other.rank());
   text << ", which " << name(threads_[other.barrier.first + conflict.other.thread()]) << (conflict.otherWrote ? " wrote" : " read")
        << " with no barrier between";

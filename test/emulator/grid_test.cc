@@ -118,7 +118,7 @@ KERNEL sumByLastBlock(Buffers a) {
     last = arriveAt(a.counter) == gridBlocks() - 1;
   }
   if (!anyInBlock(last)) return;
-  const float total = sumOfBlock(threadIndex() < gridBlocks() ? loadShared(a.output + 1 + threadIndex()) : 0.0f, 0);
+  const float total = sumOfBlock(threadIndex() < gridBlocks() ? loadFresh(a.output + 1 + threadIndex()) : 0.0f, 0);
   if (threadIndex() == 0) {
     storeGlobal(a.output, total);
     storeGlobal(a.counter, 0u);
@@ -131,7 +131,7 @@ KERNEL sumByGrid(Buffers a) {
   if (threadIndex() == 0) storeGlobal(a.output + 1 + blockIndex(), sum);
   syncGrid();
   if (blockIndex() != 0) return;
-  const float total = sumOfBlock(threadIndex() < gridBlocks() ? loadShared(a.output + 1 + threadIndex()) : 0.0f, 0);
+  const float total = sumOfBlock(threadIndex() < gridBlocks() ? loadFresh(a.output + 1 + threadIndex()) : 0.0f, 0);
   if (threadIndex() == 0) storeGlobal(a.output, total);
 }
 

@@ -9,6 +9,7 @@
 
 #define KERNEL void
 #define DEVICE inline __attribute__((always_inline))
+#define LAUNCH_BOUNDS(...)
 #define UNROLL
 
 namespace cuda_batchnorm::cuda {
@@ -85,7 +86,13 @@ DEVICE T loadStreaming(const T* source) {
   return loadGlobal(source);
 }
 template <class T>
-DEVICE T loadShared(const T* source) {
+DEVICE T loadParameter(const T* source) {
+  WordOf<T> word;
+  std::memcpy(&word, emulator::execution->load<sizeof word, false>(source), sizeof word);
+  return fromWord<T>(word);
+}
+template <class T>
+DEVICE T loadFresh(const T* source) {
   return loadGlobal(source);
 }
 template <class T>

@@ -12,7 +12,6 @@ void SharedMemory::reset(uint32_t bytes) {
 }
 
 SharedConflict SharedMemory::read(Record& record, const Accessor& accessor) {
-  if (record.written.time < accessor.beginning) return {SharedConflict::Kind::Uninitialised, {0}, false};
   if (!record.written.precedes(accessor)) return {SharedConflict::Kind::Race, record.written.thread, true};
   SharedAccess& first = record.read[0];
   SharedAccess& second = record.read[1];
@@ -22,6 +21,7 @@ SharedConflict SharedMemory::read(Record& record, const Accessor& accessor) {
   } else if (second.precedes(accessor) || !first.thread.sameWarp(accessor.thread)) {
     second = now;
   }
+  if (record.written.time < accessor.beginning) return {SharedConflict::Kind::Uninitialised, {0}, false};
   return {};
 }
 
