@@ -110,7 +110,8 @@ class Gate {
   std::atomic<bool> open_{false};
 };
 
-// Waits until the streams, but for one that is held, have nothing to do or wait for each other. The runtime does not know that the host has waited.
+// Waits until the streams, but for one that is held, have nothing to do or wait for each other. The runtime does not know that the host has
+// waited.
 inline void letStreamsWork(cudaStream_t held = nullptr) {
   const auto quiet = [&](const std::shared_ptr<Stream>& stream) {
     return stream->idle() || stream->blocked || reinterpret_cast<cudaStream_t>(stream.get()) == held;
