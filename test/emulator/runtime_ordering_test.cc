@@ -84,7 +84,7 @@ void tooEarlyIsMissedToo() {
     gate.hold(s.first);
     OK(launch(fill, s.first, {nullptr, s.memory, 32}));
     OK(launch(add, s.second, {s.memory, s.memory, 32}));
-    letStreamsWork();
+    letStreamsWork(s.first);
     gate.open();
   });
 }
@@ -145,6 +145,7 @@ void waitsAreUnderstood() {
     OK(launch(fill, s.first, {nullptr, s.memory, 32}));
     s.order();
     OK(launch(add, s.first, {s.memory, s.memory, 32}));
+    letStreamsWork();
     OK(launch(add, s.second, {s.memory, s.memory, 32}));
   });
 }

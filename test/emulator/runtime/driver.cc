@@ -86,6 +86,10 @@ void Driver::fail(Device& device, const Fault& fault) {
   lastFault = fault.what();
   device.sickness = Sickness{codeOf(fault.kind()), fault.what()};
   std::fprintf(stderr, "emulator: %s\n", fault.what());
+  // What is queued there is dropped, so that nothing is left to wait for.
+  for (const auto& stream : living) {
+    if (stream->device == &device) join(host, stream->clock);
+  }
 }
 
 Driver& driver() {
