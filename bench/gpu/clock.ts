@@ -45,9 +45,9 @@ export class Clock {
   }
 
   private async between(work: () => void): Promise<number> {
-    const start = this.stream.record();
+    using start = this.stream.record({ timing: true });
     work();
-    const end = this.stream.record();
+    using end = this.stream.record({ timing: true });
     return (await end.elapsed(start)) / 1e3;
   }
 
