@@ -53,8 +53,7 @@ export interface NativeStream {
   /** Blocks until the source's work is done where the buffers are of different devices. */
   copy(destination: NativeBuffer, source: NativeBuffer, byteLength: number): void;
   fill(destination: NativeBuffer, dtype: DTypeCode, count: number, value: number): void;
-  /** `timed`: the event keeps the time at which it comes. */
-  record(timed: boolean): NativeEvent;
+  record(): NativeEvent;
   wait(event: NativeEvent): void;
   synchronize(): Promise<void>;
   synchronizeSync(): void;
@@ -127,8 +126,6 @@ export interface NativeStream {
 /** A place in the order of a stream. */
 export interface NativeEvent {
   synchronize(): Promise<void>;
-  /** Both events have come, and kept their time. */
-  secondsSince(start: NativeEvent): number;
   /** Idempotent. */
   release(): void;
 }

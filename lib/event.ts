@@ -5,7 +5,7 @@ import { BatchNormError, expected } from './errors';
 import { checkInternal, INTERNAL } from './validate';
 
 // Set by the class, which keeps what it holds private.
-export let makeEvent: (device: Device, native: NativeEvent, timed: boolean) => Event;
+export let makeEvent: (device: Device, native: NativeEvent) => Event;
 let isEvent: (value: unknown) => value is Event;
 let nativeEvent: (event: Event) => NativeEvent | undefined;
 
@@ -16,19 +16,17 @@ let nativeEvent: (event: Event) => NativeEvent | undefined;
 export class Event implements Disposable {
   /** The device of the stream. */
   readonly device: Device;
-  readonly #timed: boolean;
   #native: NativeEvent | undefined;
 
   static {
-    makeEvent = (device, native, timed) => new Event(INTERNAL, device, native, timed);
+    makeEvent = (device, native) => new Event(INTERNAL, device, native);
     isEvent = (value): value is Event => typeof value === 'object' && value !== null && #native in value;
     nativeEvent = (event) => event.#native;
   }
 
-  private constructor(key: unknown, device: Device, native: NativeEvent, timed: boolean) {
+  private constructor(key: unknown, device: Device, native: NativeEvent) {
     checkInternal(key, 'Event', 'stream.record()');
     this.device = device;
-    this.#timed = timed;
     this.#native = native;
   }
 
@@ -45,25 +43,6 @@ export class Event implements Disposable {
    */
   async synchronize(): Promise<void> {
     await checkEvent(this, 'this', this.device).synchronize();
-  }
-
-  /**
-   * Resolves to the milliseconds from `since` to this event, as the device measured them, when both have come. Both must have been recorded
-   * with `timing: true`.
-   *
-   * @throws {BatchNormError} `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`, `ERR_DEVICE_MISMATCH`, `ERR_STATE` where an event keeps no time,
-   * `ERR_CUDA`, by rejection.
-   */
-  async elapsed(since: Event): Promise<number> {
-    const [start, end] = [checkEvent(since, 'since', this.device), checkEvent(this, 'this', this.device)];
-    for (const [event, name] of [
-      [since, 'since'],
-      [this, 'this'],
-    ] as const) {
-      if (!event.#timed) throw expected('an event recorded with timing: true', name, event, 'ERR_STATE');
-    }
-    await Promise.all([start.synchronize(), end.synchronize()]);
-    return end.secondsSince(start) * 1e3;
   }
 
   /** Gives the event back; streams that were made to wait for it do so all the same. A second call does nothing. */

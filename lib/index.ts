@@ -27,5 +27,5 @@ export { Mask } from './mask';
 export type { ForwardOptions } from './operands';
 export type { Gradients } from './operations';
 export type { LoadableEntry, StateDict, StateEntry } from './state_dict';
-export { type RecordOptions, Stream } from './stream';
+export { Stream } from './stream';
 export { type PointerOptions, Tensor, type TensorOptions } from './tensor';

@@ -3,13 +3,7 @@ import type { NativeStream } from './addon';
 import type { Device } from './device';
 import { BatchNormError, expected } from './errors';
 import { checkEvent, type Event, makeEvent } from './event';
-import { checkBoolean, checkInternal, checkOptions, INTERNAL } from './validate';
-
-/** Options of {@link Stream.record}. */
-export interface RecordOptions {
-  /** Whether the event keeps the time at which it comes, for {@link Event.elapsed}; false when left out, which is a little faster. */
-  timing?: boolean | undefined;
-}
+import { checkInternal, INTERNAL } from './validate';
 
 // Set by the class, which keeps what it holds private.
 export let makeStream: (device: Device, native: NativeStream) => Stream;
@@ -43,12 +37,10 @@ export class Stream {
   /**
    * The present end of this stream, for others to wait for.
    *
-   * @throws {BatchNormError} `ERR_INVALID_ARGUMENT`, `ERR_STATE` while a graph is captured on the device, `ERR_CUDA`.
+   * @throws {BatchNormError} `ERR_STATE` while a graph is captured on the device, `ERR_CUDA`.
    */
-  record(options?: RecordOptions): Event {
-    checkOptions(options, ['timing']);
-    const timed = options?.timing === undefined ? false : checkBoolean(options.timing, 'options.timing');
-    return makeEvent(this.device, this.#native.record(timed), timed);
+  record(): Event {
+    return makeEvent(this.device, this.#native.record());
   }
 
   /**

@@ -2,14 +2,11 @@
 
 #include <utility>
 
-#include "arguments.h"
-
 namespace cuda_batchnorm::binding {
 
 void NativeEvent::define(Napi::Env env) {
   NativeObject::define(env, {
                                 methodNamed<&NativeEvent::synchronize>("synchronize"),
-                                methodNamed<&NativeEvent::secondsSince>("secondsSince"),
                                 methodNamed<&NativeEvent::release>("release"),
                             });
 }
@@ -24,11 +21,6 @@ Napi::Value NativeEvent::synchronize(const Napi::CallbackInfo& info) {
   Event& event = on(*state_.device);
   return Environment::of(info.Env())
       .promises.promise(info.Env(), [&](Completion completion) { event.notify(std::move(completion)); }, {info.This().As<Napi::Object>()});
-}
-
-Napi::Value NativeEvent::secondsSince(const Napi::CallbackInfo& info) {
-  const Event& start = NativeEvent::from(Arguments(info).value(), "start").on(*state_.device);
-  return Napi::Number::New(info.Env(), on(*state_.device).secondsSince(start));
 }
 
 Napi::Value NativeEvent::release(const Napi::CallbackInfo& info) {

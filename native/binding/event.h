@@ -31,7 +31,6 @@ class NativeEvent final : public NativeObject<NativeEvent> {
   friend class NativeObject<NativeEvent>;
 
   Napi::Value synchronize(const Napi::CallbackInfo& info);
-  Napi::Value secondsSince(const Napi::CallbackInfo& info);
   Napi::Value release(const Napi::CallbackInfo& info);
 
   State state_;

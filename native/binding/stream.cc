@@ -131,8 +131,7 @@ Napi::Value NativeStream::fill(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NativeStream::record(const Napi::CallbackInfo& info) {
-  const Timing timing = Arguments(info).boolean("timed") ? Timing::Yes : Timing::No;
-  return NativeEvent::create(info.Env(), NativeEvent::State{state_.device, state_.stream->record(timing)});
+  return NativeEvent::create(info.Env(), NativeEvent::State{state_.device, state_.stream->record()});
 }
 
 Napi::Value NativeStream::wait(const Napi::CallbackInfo& info) {

@@ -74,15 +74,11 @@ struct MemoryUse {
 // Called once, on any thread, when all earlier work of the stream is done; `error` is null when it went well.
 using Completion = std::function<void(std::exception_ptr error)>;
 
-// Whether an event keeps the time at which it came, which costs CUDA a little.
-enum class Timing { No, Yes };
-
 // A place in the order of a stream.
 class Event {
  public:
   virtual ~Event() = default;
-  virtual void notify(Completion completion) = 0;             // when all that came before this place is done
-  virtual double secondsSince(const Event& start) const = 0;  // events of one device that have come and kept their time
+  virtual void notify(Completion completion) = 0;  // when all that came before this place is done
 };
 
 // An in-order queue. Every call returns at once; only synchronize() waits. Pointers are device memory unless called host.
@@ -100,7 +96,7 @@ class Stream {
   virtual void copy(void* destination, const void* source, size_t bytes) = 0;
   virtual void fill(void* destination, DType dtype, int64_t count, double value) = 0;
 
-  virtual std::unique_ptr<Event> record(Timing timing = Timing::No) = 0;
+  virtual std::unique_ptr<Event> record() = 0;
   virtual void wait(const Event& event) = 0;  // what comes later here follows what came before there; events of the same device
 
   virtual void notify(Completion completion) = 0;

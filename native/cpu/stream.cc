@@ -1,7 +1,6 @@
 #include "stream.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -40,19 +39,11 @@ void fillOnThreads(ThreadPool& threads, void* destination, int64_t count, const 
 // Hears of its place no earlier than of the end of the queue, which is right, and for a CPU soon enough.
 class PlaceInQueue final : public Event {
  public:
-  PlaceInQueue(Stream& stream, Timing timing) : device_(stream.device()) {
-    if (timing == Timing::Yes) device_.queue().submit([time = time_] { *time = Clock::now(); });
-  }
+  explicit PlaceInQueue(Stream& stream) : device_(stream.device()) {}
   void notify(Completion completion) override { device_.notify(std::move(completion)); }
-  double secondsSince(const Event& start) const override {
-    return std::chrono::duration<double>(*time_ - *static_cast<const PlaceInQueue&>(start).time_).count();
-  }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   Device& device_;
-  const std::shared_ptr<Clock::time_point> time_ = std::make_shared<Clock::time_point>();
 };
 
 }  // namespace
@@ -98,7 +89,7 @@ void Stream::fill(void* destination, DType dtype, int64_t count, double value) {
   });
 }
 
-std::unique_ptr<Event> Stream::record(Timing timing) { return std::make_unique<PlaceInQueue>(*this, timing); }
+std::unique_ptr<Event> Stream::record() { return std::make_unique<PlaceInQueue>(*this); }
 
 void Stream::notify(Completion completion) {
   device_.queue().submit([&queue = device_.queue(), completion = std::move(completion)] { completion(queue.takeError()); });

@@ -1,10 +1,9 @@
-// A CUDA event: it says when work is done and, where it keeps the time, how long it took.
+// A CUDA event that says when work is done, and never how long it took.
 #pragma once
 
 #include <memory>
 #include <utility>
 
-#include "../../core/backend.h"
 #include "check.h"
 
 namespace cuda_batchnorm::cuda {
@@ -12,10 +11,7 @@ namespace cuda_batchnorm::cuda {
 class EventHandle {
  public:
   // Threads that wait for it sleep.
-  explicit EventHandle(Timing timing = Timing::No) {
-    const unsigned int flags = cudaEventBlockingSync | (timing == Timing::Yes ? 0U : cudaEventDisableTiming);
-    CUDA_CHECK(cudaEventCreateWithFlags(&event_, flags));
-  }
+  EventHandle() { CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventBlockingSync | cudaEventDisableTiming)); }
   ~EventHandle() {
     if (event_ != nullptr) quietly(cudaEventDestroy(event_));
   }

@@ -22,8 +22,8 @@ void Lane::follow(const Lane& other) {
   CUDA_CHECK(cudaStreamWaitEvent(stream_, other.place_.get(), 0));
 }
 
-SharedEvent Lane::mark(Timing timing) const {
-  auto event = std::make_shared<const EventHandle>(timing);
+SharedEvent Lane::mark() const {
+  auto event = std::make_shared<const EventHandle>();
   CUDA_CHECK(cudaEventRecord(event->get(), stream_));
   return event;
 }

@@ -25,7 +25,7 @@ class Lane {
   // What is queued here from now on follows what was queued there up to now.
   void follow(const Lane& other);
   // An event behind what was queued up to now.
-  SharedEvent mark(Timing timing = Timing::No) const;
+  SharedEvent mark() const;
 
  private:
   Lanes& lanes_;

@@ -26,15 +26,10 @@ class Workspace {
 // A place in the order of a stream.
 class Place final : public Event {
  public:
-  Place(std::shared_ptr<Lane> lane, Timing timing) : lane_(std::move(lane)), event_(lane_->mark(timing)) {}
+  explicit Place(std::shared_ptr<Lane> lane) : lane_(std::move(lane)), event_(lane_->mark()) {}
 
   cudaEvent_t get() const { return event_->get(); }
   void notify(Completion completion) override { lane_->waiter().submit({event_}, std::move(completion)); }
-  double secondsSince(const Event& start) const override {
-    float milliseconds = 0;
-    CUDA_CHECK(cudaEventElapsedTime(&milliseconds, static_cast<const Place&>(start).get(), get()));
-    return milliseconds / 1e3;
-  }
 
  private:
   const std::shared_ptr<Lane> lane_;
@@ -141,9 +136,9 @@ void Stream::fill(void* destination, DType dtype, int64_t count, double value) {
   if (count > 0) cuda::fill(handle(), destination, dtype, count, value);
 }
 
-std::unique_ptr<Event> Stream::record(Timing timing) {
+std::unique_ptr<Event> Stream::record() {
   begin("event");
-  return std::make_unique<Place>(lane_, timing);
+  return std::make_unique<Place>(lane_);
 }
 
 void Stream::wait(const Event& event) {

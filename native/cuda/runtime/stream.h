@@ -43,7 +43,7 @@ class Stream final : public cuda_batchnorm::Stream {
   void download(void* host, DType to, const void* source, DType from, int64_t count) override;
   void copy(void* destination, const void* source, size_t bytes) override;
   void fill(void* destination, DType dtype, int64_t count, double value) override;
-  std::unique_ptr<Event> record(Timing timing) override;
+  std::unique_ptr<Event> record() override;
   void wait(const Event& event) override;
   void notify(Completion completion) override;
   void synchronize() override;
