@@ -320,6 +320,7 @@ int main() {
   reports(shuffleSizes, {1, 32}, kind::kDivergentShuffle, {"another size"});
   reports(shuffleNobody, {1, 48}, kind::kDivergentShuffle, {"which its warp does not have"});
   reports(leaveBlock, {1, 64}, kind::kDivergentBarrier);
+  reports(leaveBlock, {8, 64, 1, 0, true}, kind::kDivergentBarrier);
   reports(leaveBarrier, {1, 64}, kind::kDivergentBarrier);
   reports(leaveClusterBarrier, {4, 32, 2}, kind::kClusterDeadlock);
   reports(leaveGridBarrier, {4, 32, 1, 0, true}, kind::kGridDeadlock);

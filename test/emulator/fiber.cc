@@ -33,8 +33,8 @@ constexpr size_t kColours = 32;
 constexpr size_t kColourBytes = 128;
 constexpr size_t kSlabStacks = 1024;
 constexpr size_t kSlabBytes = kSlabStacks * kStackStride;
-// Not every stack has a guard, because each is two more of the mappings that Linux grants a process. A kernel that needs too much stack needs it in
-// many threads.
+// Not every stack has a guard, because each is two more of the mappings that Linux grants a process. A kernel that needs too much stack
+// needs it in many threads.
 constexpr size_t kGuardEvery = 16;
 
 // The change that is being made.
