@@ -190,10 +190,11 @@ struct Told {
 KERNEL tell(Told a) {
   for (uint32_t round = 0; round < 50; ++round) {
     const uint32_t votes = warpBallot((laneIndex() + round) % 3 == 0);
+    const uint32_t none = warpBallot(false);
     const Wide told = shuffleXor(Wide{threadIndex() + 1000ull * round, {1.0f, static_cast<float>(threadIndex())}}, round % 4);
     const bool any = anyInBlock(threadIndex() == round);
-    const bool right =
-        told.a == (threadIndex() ^ (round % 4)) + 1000ull * round && told.b[1] == static_cast<float>(threadIndex() ^ (round % 4));
+    const bool right = none == 0 && told.a == (threadIndex() ^ (round % 4)) + 1000ull * round &&
+                       told.b[1] == static_cast<float>(threadIndex() ^ (round % 4));
     const uint32_t i = round * blockThreads() + threadIndex();
     storeGlobal(a.ballots + i, votes);
     storeGlobal(a.partners + i, right ? 1u : 0u);
