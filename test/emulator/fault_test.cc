@@ -32,12 +32,18 @@ KERNEL leaveTail(Arguments a) {
   if (i < a.count - a.faulty) storeGlobal(a.output + i, loadGlobal(a.input + i));
 }
 
-KERNEL copyPairs(Arguments a) {
-  struct Pair {
-    float values[2];
-  };
+struct Pair {
+  float values[2];
+};
+
+KERNEL loadPairs(Arguments a) {
   const auto* const pairs = reinterpret_cast<const Pair*>(a.input + a.faulty);
-  storeGlobal(a.output + threadIndex(), loadGlobal(pairs + threadIndex()).values[0]);
+  storeGlobal(a.output + threadIndex(), loadGlobal(pairs + threadIndex() / 2).values[0]);
+}
+
+KERNEL storePairs(Arguments a) {
+  if (threadIndex() > 0) return;
+  storeGlobal(reinterpret_cast<Pair*>(a.output + a.faulty), Pair{});
 }
 
 KERNEL loadNull(Arguments a) { storeGlobal(a.output, loadGlobal(a.faulty ? static_cast<const float*>(nullptr) : a.input)); }
@@ -88,6 +94,17 @@ KERNEL reuse(Arguments a) {
     if (!a.faulty) syncBlock();
   }
   storeGlobal(a.output + threadIndex(), sum);
+}
+
+// The lanes do come in this order, but a shuffle does not make a device read memory before it writes.
+KERNEL overwriteInWarp(Arguments a) {
+  const auto value = dynamicShared<float>(0);
+  if (threadIndex() == 0) value.store(0, loadGlobal(a.input));
+  syncWarp();
+  const float read = value.load(0);
+  shuffleXor(read, 1);
+  if (!a.faulty) syncWarp();
+  if (threadIndex() == 0) value.store(0, read + 1.0f);
 }
 
 // Neighbours in one word, each with its own half: no race.
@@ -235,6 +252,14 @@ static void reportsUnwrittenTail() {
   }
 }
 
+// A wide access of which one half is right.
+static void reportsHalfUninitialised() {
+  const DeviceArray<float> pair(2), output(1);
+  pair.write({1.0f});
+  const auto fault = faultOf([&] { start(loadPairs, {1, 1}, {pair.get(), output.get(), 1, false}); });
+  CHECK(fault.find(kind::kUninitialisedRead) == 0);
+}
+
 static void reportsUseAfterFree() {
   auto* const memory = static_cast<float*>(allocateDevice(256));
   const DeviceArray<float> values(std::vector<float>(64, 1.0f));
@@ -294,9 +319,11 @@ int main() {
   using namespace cuda_batchnorm::emulator;
   reports(copyBeyond, {3, 64}, kind::kOutOfBoundsWrite, {"writes 4 bytes at 0x", ", 0 bytes past the end of the 768 bytes"});
   reports(readBefore, {1, 64}, kind::kOutOfBoundsRead, {"thread 0 of block 0", "4 bytes before the 512 bytes"});
-  reports(copyPairs, {1, 64}, kind::kMisalignedAccess, {"reads 8 bytes", "bytes into the 512 bytes"});
+  reports(loadPairs, {1, 64}, kind::kMisalignedAccess, {"reads 8 bytes", "bytes into the 512 bytes"});
+  reports(storePairs, {1, 64}, kind::kMisalignedAccess, {"writes 8 bytes", "4 bytes into the 256 bytes"});
   reports(loadNull, {1, 64}, kind::kOutOfBoundsRead, {"at 0x0, which is no device memory"});
   reportsUnwrittenTail();
+  reportsHalfUninitialised();
   reportsUseAfterFree();
   reportsUninitialisedCounter();
   reportsHostMemory();
@@ -305,6 +332,7 @@ int main() {
   reports(exchangeInWarp, {2, 64, 1, 256}, kind::kSharedRace, {"4 bytes at "});
   reports(exchangeBetweenWarps, {2, 64, 1, 256}, kind::kSharedRace);
   reports(reuse, {1, 64, 1, 4}, kind::kSharedRace, {"thread 0 of block 0"});
+  reports(overwriteInWarp, {1, 32, 1, 4}, kind::kSharedRace, {"thread 0 of block 0 writes", " read with no barrier"});
   reports(halves, {1, 64, 1, 128}, kind::kSharedRace, {"2 bytes at "});
   reports(shareBeyond, {1, 64, 1, 260}, kind::kSharedOutOfBounds, {"thread 63 of block 0", "4 bytes at 260 of 260 bytes"});
   reports(shareUnwritten, {1, 64, 1, 256}, kind::kSharedUninitialised, {"thread 7 of block 0"});
@@ -319,7 +347,8 @@ int main() {
   reports(shuffleOrVote, {1, 32}, kind::kDivergentShuffle);
   reports(shuffleSizes, {1, 32}, kind::kDivergentShuffle, {"another size"});
   reports(shuffleNobody, {1, 48}, kind::kDivergentShuffle, {"which its warp does not have"});
-  reports(leaveBlock, {1, 64}, kind::kDivergentBarrier);
+  reports(leaveBlock, {1, 64}, kind::kDivergentBarrier, {"ended"});
+  reports(leaveBlock, {8, 64, 1, 0, true}, kind::kDivergentBarrier);
   reports(leaveBarrier, {1, 64}, kind::kDivergentBarrier);
   reports(leaveClusterBarrier, {4, 32, 2}, kind::kClusterDeadlock);
   reports(leaveGridBarrier, {4, 32, 1, 0, true}, kind::kGridDeadlock);

@@ -29,11 +29,13 @@ constexpr size_t kStackBytes = 64 << 10;
 constexpr size_t kGuardBytes = 4096;
 constexpr size_t kStackStride = kGuardBytes + kStackBytes;
 // Stacks begin at different offsets, or the same place in every one of them would fall into the same few lines of the cache.
+constexpr size_t kColours = 32;
 constexpr size_t kColourBytes = 128;
-constexpr size_t kSlabStacks = 32;
+constexpr size_t kSlabStacks = 1024;
 constexpr size_t kSlabBytes = kSlabStacks * kStackStride;
-// Beyond so many stacks, the guards would be more mappings than Linux grants a process.
-constexpr size_t kGuardedSlabs = 256;
+// Not every stack has a guard, because each is two more of the mappings that Linux grants a process. A kernel that needs too much stack
+// needs it in many threads.
+constexpr size_t kGuardEvery = 16;
 
 // The change that is being made.
 __thread Fiber* changingFrom __attribute__((tls_model("initial-exec"))) = nullptr;
@@ -74,7 +76,8 @@ cudaBatchnormChangeStack:
 
 #endif
 
-Fiber::Fiber(void (*body)(), char* stack, size_t bytes) : body_(body), stack_(stack), bytes_(bytes) {
+Fiber::Fiber(void (*body)(), char* stack, size_t bytes, void* threadState)
+    : body_(body), stack_(stack), bytes_(bytes), threadState_(threadState) {
 #ifdef CUDA_BATCHNORM_UCONTEXT
   getcontext(&context_);
   context_.uc_stack.ss_sp = stack;
@@ -87,15 +90,6 @@ Fiber::Fiber(void (*body)(), char* stack, size_t bytes) : body_(body), stack_(st
   frame[6] = reinterpret_cast<void*>(&Fiber::begin);
   stackPointer_ = frame;
 #endif
-#ifdef __SANITIZE_THREAD__
-  threadState_ = __tsan_create_fiber(0);
-#endif
-}
-
-Fiber::~Fiber() {
-#ifdef __SANITIZE_THREAD__
-  if (body_ != nullptr) __tsan_destroy_fiber(threadState_);
-#endif
 }
 
 void Fiber::change(Fiber& from, Fiber& to) {
@@ -106,7 +100,7 @@ void Fiber::change(Fiber& from, Fiber& to) {
 #endif
 #ifdef __SANITIZE_THREAD__
   if (from.body_ == nullptr) from.threadState_ = __tsan_get_current_fiber();
-  __tsan_switch_to_fiber(to.threadState_, 0);
+  if (to.threadState_ != from.threadState_) __tsan_switch_to_fiber(to.threadState_, 0);
 #endif
 #ifdef CUDA_BATCHNORM_UCONTEXT
   swapcontext(&from.context_, &to.context_);
@@ -137,8 +131,12 @@ void Fiber::arrive(Fiber& from) {
 }
 
 FiberPool::~FiberPool() {
-  fibers_.clear();
-  for (char* slab : slabs_) munmap(slab, kSlabBytes);
+  for (const Slab& slab : slabs_) {
+    munmap(slab.stacks, kSlabBytes);
+#ifdef __SANITIZE_THREAD__
+    __tsan_destroy_fiber(slab.threadState);
+#endif
+  }
 }
 
 Fiber* FiberPool::take() {
@@ -149,13 +147,17 @@ Fiber* FiberPool::take() {
 }
 
 void FiberPool::grow() {
-  void* slab = mmap(nullptr, kSlabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (slab == MAP_FAILED) throw std::bad_alloc();
-  slabs_.push_back(static_cast<char*>(slab));
+  void* memory = mmap(nullptr, kSlabBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  Slab slab = {static_cast<char*>(memory), nullptr};
+#ifdef __SANITIZE_THREAD__
+  slab.threadState = __tsan_create_fiber(0);
+#endif
+  slabs_.push_back(slab);
   for (size_t i = 0; i < kSlabStacks; ++i) {
-    char* const guard = slabs_.back() + i * kStackStride;
-    if (slabs_.size() <= kGuardedSlabs && mprotect(guard, kGuardBytes, PROT_NONE) != 0) throw std::bad_alloc();
-    fibers_.push_back(std::make_unique<Fiber>(body_, guard + kGuardBytes, kStackBytes - i * kColourBytes));
+    char* const guard = slab.stacks + i * kStackStride;
+    if (i % kGuardEvery == 0 && mprotect(guard, kGuardBytes, PROT_NONE) != 0) throw std::bad_alloc();
+    fibers_.push_back(std::make_unique<Fiber>(body_, guard + kGuardBytes, kStackBytes - i % kColours * kColourBytes, slab.threadState));
     idle_.push_back(fibers_.back().get());
   }
 }

@@ -16,9 +16,8 @@ class Fiber {
  public:
   // The host thread itself, as it is when it first changes to another fiber.
   Fiber() = default;
-  // Begins in `body` when first changed to; `body` never returns.
-  Fiber(void (*body)(), char* stack, size_t bytes);
-  ~Fiber();
+  // Begins in `body` when first changed to; `body` never returns. `threadState` is ThreadSanitizer's.
+  Fiber(void (*body)(), char* stack, size_t bytes, void* threadState);
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
 
@@ -37,8 +36,8 @@ class Fiber {
 #else
   void* stackPointer_ = nullptr;
 #endif
-  void* fakeStack_ = nullptr;    // AddressSanitizer's
-  void* threadState_ = nullptr;  // ThreadSanitizer's
+  void* threadState_ = nullptr;
+  void* fakeStack_ = nullptr;  // AddressSanitizer's
 };
 
 // Fibers that wait for work; all run the same body.
@@ -54,10 +53,14 @@ class FiberPool {
   void give(Fiber* fiber) { idle_.push_back(fiber); }
 
  private:
+  struct Slab {
+    char* stacks;
+    void* threadState;  // for all of them, because ThreadSanitizer has only 8000, and is slow to change
+  };
   void grow();
 
   void (*body_)();
-  std::vector<char*> slabs_;  // of stacks
+  std::vector<Slab> slabs_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
 };

@@ -427,7 +427,7 @@ void Execution::failStuck() {
     failDivergent(barrier, "only " + std::to_string(barrier.arrived) + " of " + std::to_string(barrier.threads) + " threads come to it");
   };
   for (const Warp& warp : warps_) check(warp.barrier);
-  for (const std::unique_ptr<Block>& block : blocks_) check(block->barrier);
+  for (uint32_t i = 0; i < grid_.threads / shape_.block; ++i) check(blocks_[i]->barrier);
   for (const Cluster& cluster : clusters_) check(cluster.barrier);
   check(grid_);
   std::abort();  // a thread that waits is at one of them

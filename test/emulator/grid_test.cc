@@ -41,14 +41,16 @@ KERNEL writePosition(Positions a) {
 }
 
 static void knowsItsPlace(const GridShape& shape) {
-  const DeviceArray<Position> positions(shape.grid * shape.block);
-  const DeviceArray<Seen> seen(shape.grid * shape.block);
-  start(writePosition, shape, {positions.get(), seen.get()});
+  const DeviceArray<Position> writtenPositions(shape.grid * shape.block);
+  const DeviceArray<Seen> writtenSeen(shape.grid * shape.block);
+  start(writePosition, shape, {writtenPositions.get(), writtenSeen.get()});
+  const std::vector<Position> positions = writtenPositions.read();
+  const std::vector<Seen> seen = writtenSeen.read();
   for (uint32_t i = 0; i < shape.grid * shape.block; ++i) {
-    const Position position = positions.read()[i];
+    const Position position = positions[i];
     CHECK(position.thread == i % shape.block && position.threads == shape.block);
     CHECK(position.block == i / shape.block && position.blocks == shape.grid);
-    const Seen lane = seen.read()[i];
+    const Seen lane = seen[i];
     CHECK(lane.lane == position.thread % 32 && lane.warp == position.thread / 32);
     CHECK(lane.rank == position.block % shape.cluster && lane.cluster == shape.cluster);
   }
@@ -188,10 +190,11 @@ struct Told {
 KERNEL tell(Told a) {
   for (uint32_t round = 0; round < 50; ++round) {
     const uint32_t votes = warpBallot((laneIndex() + round) % 3 == 0);
+    const uint32_t none = warpBallot(false);
     const Wide told = shuffleXor(Wide{threadIndex() + 1000ull * round, {1.0f, static_cast<float>(threadIndex())}}, round % 4);
     const bool any = anyInBlock(threadIndex() == round);
-    const bool right =
-        told.a == (threadIndex() ^ (round % 4)) + 1000ull * round && told.b[1] == static_cast<float>(threadIndex() ^ (round % 4));
+    const bool right = none == 0 && told.a == (threadIndex() ^ (round % 4)) + 1000ull * round &&
+                       told.b[1] == static_cast<float>(threadIndex() ^ (round % 4));
     const uint32_t i = round * blockThreads() + threadIndex();
     storeGlobal(a.ballots + i, votes);
     storeGlobal(a.partners + i, right ? 1u : 0u);
@@ -271,10 +274,12 @@ int main() {
   knowsItsPlace({6, 33});
   knowsItsPlace({4, 64, 2});
   knowsItsPlace({4, 1024, 4, 0, true});
+  knowsItsPlace({16, 1024, 2, 0, true});
   dependsOnTheSeedAlone();
   hasTheSameBits(sumByLastBlock, {7, 256, 1, 128}, 8, 1);
   hasTheSameBits(sumByGrid, {7, 256, 1, 128, true}, 8, 1);
   hasTheSameBits(sumByGrid, {8, 128, 4, 128, true}, 9, 1);
+  hasTheSameBits(sumByGrid, {12, 1024, 1, 128, true}, 13, 1);
   hasTheSameBits(sumByCluster, {8, 256, 4, 256}, 2, 2);
   lanesTellEachOther(32);
   lanesTellEachOther(100);

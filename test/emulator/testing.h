@@ -26,7 +26,7 @@ class DeviceArray {
   DeviceArray& operator=(const DeviceArray&) = delete;
 
   T* get() const { return memory_; }
-  void write(const std::vector<T>& values) {
+  void write(const std::vector<T>& values) const {
     std::memcpy(backing(memory_, values.size() * sizeof(T)), values.data(), values.size() * sizeof(T));
     markInitialised(memory_, values.size() * sizeof(T));
   }
