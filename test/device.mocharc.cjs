@@ -15,6 +15,7 @@ module.exports = {
     'test/device.test.ts',
     'test/dlpack.test.ts',
     'test/errors.test.ts',
+    'test/event.test.ts',
     'test/event_loop.test.ts',
     'test/functional.test.ts',
     'test/fuzz.test.ts',

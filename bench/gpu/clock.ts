@@ -45,9 +45,9 @@ export class Clock {
   }
 
   private async between(work: () => void): Promise<number> {
-    using start = this.stream.record({ timing: true });
+    using start = this.stream.record();
     work();
-    using end = this.stream.record({ timing: true });
+    using end = this.stream.record();
     return (await end.elapsed(start)) / 1e3;
   }
 
