@@ -62,6 +62,7 @@ void defineEmulator(Napi::Env env, Napi::Object exports) {
   define(emulator, "liveBytes", [](const Napi::CallbackInfo& info) { return number(info.Env(), liveBytes()); });
   define(emulator, "pinnedBytes", [](const Napi::CallbackInfo& info) { return number(info.Env(), pinnedBytes()); });
   define(emulator, "startCounting", [](const Napi::CallbackInfo&) { enableCounting(true); });
+  define(emulator, "stopCounting", [](const Napi::CallbackInfo&) { enableCounting(false); });
   define(emulator, "takeCounters", countersOf);
   define(emulator, "lastFault", [](const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), lastFault()); });
   exports["emulator"] = emulator;

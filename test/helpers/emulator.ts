@@ -24,7 +24,10 @@ export interface Emulator {
   reset(): void;
   liveBytes(): number;
   pinnedBytes(): number;
+  /** Costs time until it is stopped. */
   startCounting(): void;
+  stopCounting(): void;
+  /** Since it was called last. */
   takeCounters(): KernelCounters[];
   /** In words; empty where there was none. */
   lastFault(): string;
