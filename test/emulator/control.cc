@@ -30,7 +30,8 @@ void reset() {
   auto lock = locked();
   state.failures.clear();
   state.progress.wait_for(lock, kPatience, [&] {
-    return std::all_of(state.living.begin(), state.living.end(), [](const auto& stream) { return !stream->device->sickness || stream->idle(); });
+    return std::all_of(state.living.begin(), state.living.end(),
+                       [](const auto& stream) { return !stream->device->sickness || stream->idle(); });
   });
   for (const auto& device : state.devices) device->sickness.reset();
   state.lastFault.clear();

@@ -1,4 +1,5 @@
-// The process ends at once, whatever streams still have to do: work that waits forever, work that has not begun, a thread that waits for it.
+// The process ends at once, whatever streams still have to do: work that waits forever, work that has not begun, a thread that waits for
+// it.
 #include "runtime_test.h"
 
 namespace {

@@ -21,7 +21,8 @@ void everyCallTellsTheError() {
   gate.hold(stream);
   readBeyondTheEnd(stream, memory);
   OK(cudaEventRecord(event, stream));
-  OK(cudaLaunchHostFunc(stream, [](void* counted) { ++*static_cast<std::atomic<int>*>(counted); }, &calls));
+  OK(cudaLaunchHostFunc(
+      stream, [](void* counted) { ++*static_cast<std::atomic<int>*>(counted); }, &calls));
   gate.open();
 
   const cudaError_t sticky = cudaErrorIllegalAddress;

@@ -69,7 +69,8 @@ void finishesWhatADestroyedStreamHasToDo() {
 void hostFunctionsMayNotCallCuda() {
   const cudaStream_t stream = newStream();
   cudaError_t error = cudaSuccess;
-  OK(cudaLaunchHostFunc(stream, [](void* result) { *static_cast<cudaError_t*>(result) = cudaDeviceSynchronize(); }, &error));
+  OK(cudaLaunchHostFunc(
+      stream, [](void* result) { *static_cast<cudaError_t*>(result) = cudaDeviceSynchronize(); }, &error));
   OK(cudaStreamSynchronize(stream));
   CHECK(error == cudaErrorNotPermitted);
   OK(cudaStreamDestroy(stream));

@@ -1,8 +1,10 @@
-// What the tests of the stand-in runtime share: checked calls, small kernels, and a gate that holds a stream back, so that no test depends on timing.
+// What the tests of the stand-in runtime share: checked calls, small kernels, and a gate that holds a stream back, so that no test depends
+// on timing.
 #pragma once
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <string>
@@ -13,6 +15,8 @@
 #include "control.h"
 #include "memory.h"
 #include "primitives.h"
+#include "runtime/driver.h"
+#include "runtime/streams.h"
 
 #define OK(call) CHECK((call) == cudaSuccess)
 #define FAILS(error, call) CHECK((call) == (error))
@@ -106,8 +110,16 @@ class Gate {
   std::atomic<bool> open_{false};
 };
 
-// Long enough for streams that have little to do; nothing that the runtime could take for a wait.
-inline void letStreamsWork() { std::this_thread::sleep_for(std::chrono::milliseconds(50)); }
+// Waits until the streams, but for one that is held, have nothing to do or wait for each other. The runtime does not know that the host has
+// waited.
+inline void letStreamsWork(cudaStream_t held = nullptr) {
+  const auto quiet = [&](const std::shared_ptr<Stream>& stream) {
+    return stream->idle() || stream->blocked || reinterpret_cast<cudaStream_t>(stream.get()) == held;
+  };
+  Driver& state = driver();
+  std::unique_lock<std::mutex> lock(state.mutex);
+  state.progress.wait(lock, [&] { return std::all_of(state.living.begin(), state.living.end(), quiet); });
+}
 
 inline bool contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 

@@ -68,7 +68,7 @@ void freeNow(Call& call, void* address) {
   giveBack(memory);
   if (memory.pool == nullptr) waitForDevice(call, *memory.device);
   try {
-    call.driver.ledger.freed(memory.id, {"cudaFree", 0, call.driver.hostOrder(), true});
+    call.driver.ledger.freed(memory.id, {"cudaFree", kNoStream, call.driver.hostOrder(), true});
   } catch (const Fault& fault) {
     call.driver.fail(*memory.device, fault);
   }

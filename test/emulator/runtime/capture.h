@@ -1,4 +1,5 @@
-// Captures: between begin and end, streams record their work as nodes of a graph instead of doing it. A stream that waits for an event of a capture joins it.
+// Captures: between begin and end, streams record their work as nodes of a graph instead of doing it. A stream that waits for an event of a
+// capture joins it.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -68,9 +69,9 @@ void joinCapture(const std::shared_ptr<Stream>& stream, const CaptureLane& await
 void leaveCapture(Stream& stream);
 
 // What CUDA does not do while streams capture; the captures are invalid then.
-void refuseCapturing(const Stream& stream);                          // with this stream
-void refuseUnsafe(const Call& call);                                 // on this thread
+void refuseCapturing(const Stream& stream);                   // with this stream
+void refuseUnsafe(const Call& call);                          // on this thread
 void refuseImplicit(const Call& call, const Device& device);  // on the default stream
-void refuseDeviceCapturing(const Call& call);                        // with the whole device
+void refuseDeviceCapturing(const Call& call);                 // with the whole device
 
 }  // namespace cuda_batchnorm::emulator

@@ -1,4 +1,5 @@
-// Copies between host and devices, and memset. What a copy's memory is shows from its addresses; the direction that the program names must agree.
+// Copies between host and devices, and memset. What a copy's memory is shows from its addresses; the direction that the program names must
+// agree.
 #include <cstring>
 #include <iterator>
 #include <string>
@@ -58,14 +59,15 @@ void requireDirection(cudaMemcpyKind kind, const Side& destination, const Side& 
   if (kind < cudaMemcpyHostToHost || kind > cudaMemcpyDefault) throw Failure(cudaErrorInvalidMemcpyDirection, "");
   const bool fromDevice = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   const bool toDevice = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice;
-  if (source.device() != fromDevice || destination.device() != toDevice) throw Failure(cudaErrorInvalidValue, "the memory is not where the direction says");
+  if (source.device() != fromDevice || destination.device() != toDevice)
+    throw Failure(cudaErrorInvalidValue, "the memory is not where the direction says");
 }
 
 void note(const Turn& turn, const std::string& name, const Side& side, bool write, size_t bytes) {
   if (side.where == Side::Where::Pageable) return;
   Driver& state = driver();
   const std::lock_guard<std::mutex> lock(state.mutex);
-  state.ledger.used(side.id, turn.device.index, turn.use(name, write, side.offset, side.offset + bytes));
+  state.ledger.used(side.id, kAnyDevice, turn.use(name, write, side.offset, side.offset + bytes));
 }
 
 void copyBytes(void* destination, const Side& to, const void* source, const Side& from, size_t bytes) {
@@ -80,7 +82,8 @@ void copyBytes(void* destination, const Side& to, const void* source, const Side
 }
 
 // `waits`: the call returns when the copy is done.
-void copy(Call& call, const char* name, void* destination, const void* source, size_t bytes, cudaMemcpyKind kind, cudaStream_t handle, bool waits) {
+void copy(Call& call, const char* name, void* destination, const void* source, size_t bytes, cudaMemcpyKind kind, cudaStream_t handle,
+          bool waits) {
   const std::shared_ptr<Stream> stream = call.stream(handle);
   call.strike(FailureKind::Copy, cudaErrorUnknown);
   if (bytes == 0) return;

@@ -45,7 +45,9 @@ void Device::requireHealthy() const {
 }
 
 size_t Lines::take(const Clock& host) {
-  const auto known = std::find_if(idle_.begin(), idle_.end(), [&](size_t line) { return times_[line] == 0 || covers(host, {line, times_[line]}); });
+  const auto known = std::find_if(idle_.begin(), idle_.end(), [&](size_t line) {
+    return times_[line] == 0 || covers(host, {line, times_[line]});
+  });
   if (known == idle_.end()) {
     times_.push_back(0);
     return times_.size() - 1;
@@ -84,6 +86,10 @@ void Driver::fail(Device& device, const Fault& fault) {
   lastFault = fault.what();
   device.sickness = Sickness{codeOf(fault.kind()), fault.what()};
   std::fprintf(stderr, "emulator: %s\n", fault.what());
+  // What is queued there is dropped, so that nothing is left to wait for.
+  for (const auto& stream : living) {
+    if (stream->device == &device) join(host, stream->clock);
+  }
 }
 
 Driver& driver() {
@@ -93,7 +99,8 @@ Driver& driver() {
 }
 
 Device& Call::deviceAt(int index) const {
-  if (index < 0 || static_cast<size_t>(index) >= driver.devices.size()) throw Failure(cudaErrorInvalidDevice, "device " + std::to_string(index));
+  if (index < 0 || static_cast<size_t>(index) >= driver.devices.size())
+    throw Failure(cudaErrorInvalidDevice, "device " + std::to_string(index));
   return *driver.devices[static_cast<size_t>(index)];
 }
 

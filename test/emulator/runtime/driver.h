@@ -1,4 +1,5 @@
-// The state of the whole runtime, under one lock, and how its functions are entered. Kernels, copies and host functions run without the lock.
+// The state of the whole runtime, under one lock, and how its functions are entered. Kernels, copies and host functions run without the
+// lock.
 #pragma once
 
 #include <cuda_runtime.h>

@@ -81,7 +81,8 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   return call([&](Call& call) {
     Event& target = call.event(event);
     const std::shared_ptr<Stream> source = call.stream(stream);
-    if (source->device != target.device) throw Failure(cudaErrorInvalidResourceHandle, "the event and the stream belong to different devices");
+    if (source->device != target.device)
+      throw Failure(cudaErrorInvalidResourceHandle, "the event and the stream belong to different devices");
     if (source->lane) source->lane->capture->requireValid();
     target.captured = source->lane;
     target.mark = nullptr;

@@ -28,7 +28,8 @@ size_t roundUp(size_t value, size_t multiple) { return (value + multiple - 1) / 
 }  // namespace
 
 const Gpu* findGpu(const char* name) {
-  const auto* const found = std::find_if(std::begin(kGpus), std::end(kGpus), [&](const Gpu& gpu) { return std::strcmp(gpu.name, name) == 0; });
+  const auto* const found =
+      std::find_if(std::begin(kGpus), std::end(kGpus), [&](const Gpu& gpu) { return std::strcmp(gpu.name, name) == 0; });
   return found == std::end(kGpus) ? nullptr : found;
 }
 

@@ -27,7 +27,7 @@ struct Gpu {
 constexpr int kWarp = 32;
 constexpr int kThreadsPerBlock = 1024;
 constexpr int kRegistersPerMultiprocessor = 64 << 10;
-constexpr int kRegistersPerThread = 32;          // what the emulator says of every kernel
+constexpr int kRegistersPerThread = 32;            // what the emulator says of every kernel
 constexpr size_t kPlainSharedPerBlock = 48 << 10;  // without asking
 constexpr unsigned kPortableCluster = 8;
 

@@ -41,7 +41,7 @@ std::string kernelName(const void* kernel) {
   Dl_info info = {};
   if (dladdr(kernel, &info) == 0 || info.dli_sname == nullptr || info.dli_saddr != kernel) {
     char text[64];
-    std::snprintf(text, sizeof text, "kernel at %p", kernel);
+    std::snprintf(text, sizeof text, "function at %p", kernel);
     return text;
   }
   int status = 0;
@@ -87,11 +87,13 @@ void requireLimits(const Gpu& gpu, const KernelSettings& settings, const GridSha
   const unsigned largestCluster = !gpu.clusters() ? 1 : settings.largeClusters ? kLargestCluster : kPortableCluster;
   if (shape.grid > INT_MAX) refuse(cudaErrorInvalidConfiguration, "blocks", shape.grid, INT_MAX);
   if (shape.block > kThreadsPerBlock) refuse(cudaErrorInvalidConfiguration, "threads of a block", shape.block, kThreadsPerBlock);
-  if (shape.sharedBytes > settings.sharedBytes) refuse(cudaErrorInvalidValue, "bytes of shared memory", shape.sharedBytes, settings.sharedBytes);
+  if (shape.sharedBytes > settings.sharedBytes)
+    refuse(cudaErrorInvalidValue, "bytes of shared memory", shape.sharedBytes, settings.sharedBytes);
   if (shape.cluster > largestCluster) refuse(cudaErrorInvalidClusterSize, "blocks of a cluster", shape.cluster, largestCluster);
   if (shape.grid % shape.cluster != 0) throw Failure(cudaErrorInvalidConfiguration, "the grid is not made of whole clusters");
   const uint64_t atOnce = blocksAtOnce(gpu, shape);
-  if (shape.cooperative && shape.grid > atOnce) refuse(cudaErrorCooperativeLaunchTooLarge, "blocks of a cooperative grid", shape.grid, atOnce);
+  if (shape.cooperative && shape.grid > atOnce)
+    refuse(cudaErrorCooperativeLaunchTooLarge, "blocks of a cooperative grid", shape.grid, atOnce);
 }
 
 void note(const Turn& turn, const std::string& name, const Touched& touched) {

@@ -11,7 +11,9 @@ bool unordered(const Use& a, const Use& b) { return !happensBefore(a.order, b.or
 
 bool overlap(const Use& a, const Use& b) { return a.first < b.end && b.first < a.end; }
 
-std::string who(const Use& use) { return use.by + " on stream " + std::to_string(use.stream); }
+std::string who(const Use& use) {
+  return use.by + (use.stream == kNoStream ? std::string(" by the host") : " on stream " + std::to_string(use.stream));
+}
 
 // "missing stream wait: scale on stream 2 reads memory that cudaMemcpyAsync on stream 1 wrote"
 [[noreturn]] void missingWait(const Use& use, const char* does, const Use& other, const char* did) {
@@ -20,7 +22,8 @@ std::string who(const Use& use) { return use.by + " on stream " + std::to_string
 
 // Whatever comes after `later` is ordered after `earlier` too, and conflicts with `later` where it would with `earlier`.
 bool standsFor(const Use& later, const Use& earlier) {
-  return (later.write || !earlier.write) && later.first <= earlier.first && earlier.end <= later.end && happensBefore(earlier.order, later.order);
+  return (later.write || !earlier.write) && later.first <= earlier.first && earlier.end <= later.end &&
+         happensBefore(earlier.order, later.order);
 }
 
 }  // namespace
@@ -56,12 +59,13 @@ void Ledger::used(uint64_t id, int device, const Use& use) {
     return (use.write || other.write) && overlap(use, other) && unordered(use, other);
   });
   const std::optional<Use> conflicting = conflict == allocation.uses.end() ? std::nullopt : std::optional<Use>(*conflict);
-  allocation.uses.erase(std::remove_if(allocation.uses.begin(), allocation.uses.end(), [&](const Use& other) { return standsFor(use, other); }),
-                        allocation.uses.end());
+  allocation.uses.erase(
+      std::remove_if(allocation.uses.begin(), allocation.uses.end(), [&](const Use& other) { return standsFor(use, other); }),
+      allocation.uses.end());
   allocation.uses.push_back(use);
 
   const char* const does = use.write ? "writes" : "reads";
-  if (allocation.device >= 0 && allocation.device != device) {
+  if (device != kAnyDevice && allocation.device != kAnyDevice && allocation.device != device) {
     throw Fault(kind::kOtherDevice, ": " + who(use) + " of device " + std::to_string(device) + " " + does + " memory of device " +
                                         std::to_string(allocation.device));
   }
@@ -86,10 +90,10 @@ void Ledger::freed(uint64_t id, const Use& use) {
     dead_.pop_front();
   }
 
-  if (allocation.birth && !happensBefore(allocation.birth->order, use.order)) missingWait(use, "frees", *allocation.birth, "allocated");
   for (const Use& other : earlier) {
     if (!happensBefore(other.order, use.order)) missingWait(use, "frees", other, other.write ? "wrote" : "read");
   }
+  if (allocation.birth && !happensBefore(allocation.birth->order, use.order)) missingWait(use, "frees", *allocation.birth, "allocated");
 }
 
 }  // namespace cuda_batchnorm::emulator

@@ -1,5 +1,5 @@
-// What happens before what. Work is ordered by its stream, by events and by what the host has waited for, never by how the timing works out: two uses
-// of the same memory, one of them a write, that are not ordered are a fault, even if they went well this time.
+// What happens before what. Work is ordered by its stream, by events and by what the host has waited for, never by how the timing works
+// out: two uses of the same memory, one of them a write, that are not ordered are a fault, even if they went well this time.
 #pragma once
 
 #include <cstddef>
@@ -44,6 +44,9 @@ struct Order {
 
 bool happensBefore(const Order& earlier, const Order& later);
 
+constexpr int kAnyDevice = -1;
+constexpr int kNoStream = -1;  // the host itself
+
 struct Use {
   std::string by;  // a kernel's name, "cudaMemcpyAsync"
   int stream = 0;
@@ -53,19 +56,20 @@ struct Use {
   size_t end = SIZE_MAX;
 };
 
-// Every allocation, the uses of it that later ones must be ordered with, and for a while those that are freed. The caller keeps threads apart.
+// Every allocation, the uses of it that later ones must be ordered with, and for a while those that are freed. The caller keeps threads
+// apart.
 class Ledger {
  public:
-  // `device` -1: the host's. Memory without a `birth` is there for all.
+  // `device` may be kAnyDevice. Memory without a `birth` is there for all.
   void born(uint64_t id, int device, std::optional<Use> birth);
-  // Throws Fault, after it took note of the use.
+  // `device` is the only one whose memory may be used, or kAnyDevice. Throws Fault, after it took note of the use.
   void used(uint64_t id, int device, const Use& use);
   void freed(uint64_t id, const Use& use);
   void forget(uint64_t id) { allocations_.erase(id); }
 
  private:
   struct Allocation {
-    int device = -1;
+    int device = kAnyDevice;
     std::optional<Use> birth;
     std::optional<Use> death;
     std::vector<Use> uses;

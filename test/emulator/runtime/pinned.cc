@@ -84,7 +84,7 @@ cudaError_t cudaHostAlloc(void** pHost, size_t size, unsigned int /*flags*/) {
     call.strike(FailureKind::Allocation, cudaErrorMemoryAllocation);
     if (size == 0) return;
     memory = call.driver.pinned.allocate(size);
-    call.driver.ledger.born(call.driver.pinned.at(memory)->id, -1, std::nullopt);
+    call.driver.ledger.born(call.driver.pinned.at(memory)->id, kAnyDevice, std::nullopt);
   });
 }
 
@@ -100,7 +100,7 @@ cudaError_t cudaHostRegister(void* ptr, size_t size, unsigned int /*flags*/) {
     if (ptr == nullptr || size == 0) throw Failure(cudaErrorInvalidValue, "no bytes");
     refuseUnsafe(call);
     if (!call.driver.pinned.registerBlock(ptr, size)) throw Failure(cudaErrorHostMemoryAlreadyRegistered, "it is pinned already");
-    call.driver.ledger.born(call.driver.pinned.at(ptr)->id, -1, std::nullopt);
+    call.driver.ledger.born(call.driver.pinned.at(ptr)->id, kAnyDevice, std::nullopt);
   });
 }
 

@@ -11,7 +11,7 @@
 namespace cuda_batchnorm::emulator {
 namespace {
 
-constexpr std::chrono::seconds kPatience{1};       // for other streams, before a fault is told
+constexpr std::chrono::seconds kPatience{1};     // for other streams, before a fault is told
 constexpr std::chrono::seconds kEndPatience{5};  // for threads, before the process ends without them
 
 // Ends the streams' threads when the process ends, or the library leaves it.
@@ -31,8 +31,8 @@ void leave(Driver& driver, const std::shared_ptr<Stream>& stream) {
   driver.living.erase(stream);
 }
 
-// What seems to be an uninitialised read may be a read that did not wait for the write. The other streams go on for a while, so that the one that
-// writes can be told by name.
+// What seems to be an uninitialised read may be a read that did not wait for the write. The other streams go on for a while, so that the
+// one that writes can be told by name.
 void letOthersGoOn(Driver& driver, Stream& stream, std::unique_lock<std::mutex>& lock) {
   const auto quiet = [&](const std::shared_ptr<Stream>& other) {
     return other->device != stream.device || other->idle() || other->blocked || other.get() == &stream;
@@ -46,7 +46,8 @@ void letOthersGoOn(Driver& driver, Stream& stream, std::unique_lock<std::mutex>&
 }
 
 void perform(Driver& driver, Stream& stream, const Stream::Job& job, std::unique_lock<std::mutex>& lock) {
-  const Turn turn{*stream.device, stream.number, job.order, mixed(mixed(driver.seed, static_cast<uint64_t>(stream.number)), job.order.place.time)};
+  const Turn turn{*stream.device, stream.number, job.order,
+                  mixed(mixed(driver.seed, static_cast<uint64_t>(stream.number)), job.order.place.time)};
   std::optional<Fault> fault;
   lock.unlock();
   try {

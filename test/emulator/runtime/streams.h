@@ -24,7 +24,9 @@ struct Turn {
   Order order;
   uint64_t seed;
 
-  Use use(const std::string& by, bool write, size_t first = 0, size_t end = SIZE_MAX) const { return {by, stream, order, write, first, end}; }
+  Use use(const std::string& by, bool write, size_t first = 0, size_t end = SIZE_MAX) const {
+    return {by, stream, order, write, first, end};
+  }
 };
 
 struct Task {
@@ -73,7 +75,8 @@ std::shared_ptr<Stream> makeStream(Driver& driver, Device& device, int number, u
 // The order of whatever comes next in the stream.
 Order nextOrder(Driver& driver, Stream& stream);
 
-// Queues the task, or records it where the stream captures. On the default stream it waits for the streams that CUDA orders with it, and for the task.
+// Queues the task, or records it where the stream captures. On the default stream it waits for the streams that CUDA orders with it, and
+// for the task.
 void submit(Call& call, const std::shared_ptr<Stream>& stream, Task task);
 
 // Wait for what was submitted before; the host knows of it then. Devices that failed drop their work, and are not waited for in vain.
