@@ -126,6 +126,8 @@ export interface NativeStream {
 /** A place in the order of a stream. */
 export interface NativeEvent {
   synchronize(): Promise<void>;
+  /** Milliseconds; both events must have been waited for. */
+  since(earlier: NativeEvent): number;
   /** Idempotent. */
   release(): void;
 }

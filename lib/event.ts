@@ -45,6 +45,18 @@ export class Event implements Disposable {
     await checkEvent(this, 'this', this.device).synchronize();
   }
 
+  /**
+   * Resolves, when the work before both events is done, to the milliseconds from `earlier` to this event, as the device measured them.
+   *
+   * @throws {BatchNormError} `ERR_INVALID_ARGUMENT`, `ERR_DEVICE_MISMATCH`, and as {@link Event.synchronize}, by rejection.
+   */
+  async elapsed(earlier: Event): Promise<number> {
+    const start = checkEvent(earlier, 'earlier', this.device);
+    const end = checkEvent(this, 'this', this.device);
+    await Promise.all([start.synchronize(), end.synchronize()]);
+    return end.since(start);
+  }
+
   /** Gives the event back; streams that were made to wait for it do so all the same. A second call does nothing. */
   dispose(): void {
     this.#native?.release();

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { addon, DTYPE_CODES, type NativeStream } from './addon';
+import { addon, DTYPE_CODES, type NativeBuffer, type NativeStream } from './addon';
 import { checkDevice, type Device, nativeDevice, streamOf } from './device';
 import { dlpackDevice, dlpackType, readOffer } from './dlpack';
 import {
@@ -95,9 +95,9 @@ export class Tensor implements Disposable {
     checkOptions(options, TENSOR_OPTIONS);
     const draft = checkDraft(shape, options, nameOfTypedArray(data) === 'Float64Array' ? 'float64' : 'float32');
     const values = hostValues(data, draft.size, draft.dtype, 'data');
-    const storage = allocate(draft.device, draft.byteLength, draft.stream);
-    draft.stream.upload(storage.native, DTYPE_CODES[draft.dtype], values, DTYPE_CODES[hostDType(values)]);
-    return makeTensor(storage, draft.shape, draft.dtype, draft.device);
+    return filledTensor(draft, (memory) => {
+      draft.stream.upload(memory, DTYPE_CODES[draft.dtype], values, DTYPE_CODES[hostDType(values)]);
+    });
   }
 
   /**
@@ -112,16 +112,16 @@ export class Tensor implements Disposable {
     if (nameOfTypedArray(bytes) !== 'Uint8Array') throw expected('a Uint8Array', 'bytes', bytes);
     const copy = new Uint8Array(bytes); // aligned, and out of reach of whoever shares the memory
     if (copy.length !== draft.byteLength) throw wrongLength('bytes', draft.byteLength, copy.length);
-    const storage = allocate(draft.device, copy.length, draft.stream);
-    draft.stream.upload(storage.native, DTYPE_CODES[draft.dtype], copy, DTYPE_CODES[draft.dtype]);
-    return makeTensor(storage, draft.shape, draft.dtype, draft.device);
+    return filledTensor(draft, (memory) => {
+      draft.stream.upload(memory, DTYPE_CODES[draft.dtype], copy, DTYPE_CODES[draft.dtype]);
+    });
   }
 
   /** A tensor whose elements are whatever its memory held before. @throws {BatchNormError} as {@link Tensor.from}. */
   static empty(shape: readonly number[], options?: TensorOptions): Tensor {
     checkOptions(options, TENSOR_OPTIONS);
     const draft = checkDraft(shape, options, 'float32');
-    return emptyTensor(draft);
+    return filledTensor(draft, () => {});
   }
 
   /** A tensor of zeros. @throws {BatchNormError} as {@link Tensor.from}. */
@@ -138,9 +138,7 @@ export class Tensor implements Disposable {
     checkOptions(options, TENSOR_OPTIONS);
     const draft = checkDraft(shape, options, 'float32');
     if (typeof value !== 'number') throw expected('a number', 'value', value);
-    const tensor = emptyTensor(draft);
-    draft.stream.fill(storageOf(tensor)!.native, DTYPE_CODES[draft.dtype], tensor.size, value);
-    return tensor;
+    return filledTensor(draft, (memory) => draft.stream.fill(memory, DTYPE_CODES[draft.dtype], draft.size, value));
   }
 
   /**
@@ -176,7 +174,7 @@ export class Tensor implements Disposable {
     const native = nativeDevice(draft.device).adoptDLPack(pointer, draft.byteLength);
     if (draft.size > 0) return makeTensor(new Storage(native), shape, dtype, draft.device);
     native.release(); // it has no memory to hold
-    return emptyTensor(draft);
+    return filledTensor(draft, () => {});
   }
 
   /** Whether {@link Tensor.dispose} was called. */
@@ -250,10 +248,11 @@ export class Tensor implements Disposable {
     if (device === undefined) throw expected('a Device or the name of one', 'device', device);
     const target = checkDevice(device, 'device');
     const source = this.#live();
+    const { shape, dtype, size, byteLength } = this;
     const stream = streamOf(target, undefined);
-    const storage = allocate(target, this.byteLength, stream);
-    stream.copy(storage.native, source.native, this.byteLength);
-    return makeTensor(storage, this.shape, this.dtype, target);
+    return filledTensor({ shape, dtype, device: target, stream, size, byteLength }, (memory) => {
+      stream.copy(memory, source.native, byteLength);
+    });
   }
 
   /**
@@ -302,8 +301,16 @@ export function allocate(device: Device, byteLength: number, stream: NativeStrea
   return new Storage(nativeDevice(device).allocate(byteLength, stream));
 }
 
-function emptyTensor({ shape, dtype, device, stream, byteLength }: Draft): Tensor {
-  return makeTensor(allocate(device, byteLength, stream), shape, dtype, device);
+/** A new tensor whose elements `fill` queues to be written; where that throws, nothing is left. */
+function filledTensor({ shape, dtype, device, stream, byteLength }: Draft, fill: (memory: NativeBuffer) => void): Tensor {
+  const storage = allocate(device, byteLength, stream);
+  try {
+    fill(storage.native);
+  } catch (error) {
+    storage.release();
+    throw error;
+  }
+  return makeTensor(storage, shape, dtype, device);
 }
 
 /** The storage of an argument that must be a live tensor of `device`. */

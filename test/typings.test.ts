@@ -6,7 +6,7 @@ const FILE = resolve(__dirname, 'typings_sample.ts');
 
 const PRELUDE = `
   import { BatchNorm, BatchNormError, type BatchNormOptions, batchNormBackward, batchNormInference, batchNormTraining, Device, type DType,
-    type ErrorCode, type Gradients, Mask, type NumericArray, type StateDict, Stream, Tensor } from '../lib/index';
+    type ErrorCode, Event, type Gradients, Graph, Mask, type NumericArray, type StateDict, Stream, Tensor } from '../lib/index';
   declare const tensor: Tensor;
   declare const layer: BatchNorm;
   declare const device: Device;
@@ -56,6 +56,11 @@ describe('the types', function () {
       const live: number = device.memory().live;
       device.setMemoryLimit(1); device.emptyCache(); device.synchronizeSync();
       const made: Stream = device.createStream();
+      using event: Event = made.record();
+      made.wait(event); event.synchronize().then(() => event.elapsed(event)).then((ms: number) => ms);
+      using graph: Graph = device.capture(() => { layer.forward(tensor); });
+      graph.launch(); graph.launch({ stream: made });
+      const twin: Tensor = Tensor.fromDLPack(tensor.toDLPack());
       Tensor.from([1], [1]); Tensor.from(new Uint8Array(1), [1] as const, { dtype: 'bfloat16', device: 'cpu', stream });
       Tensor.empty([1]); Tensor.zeros([1], { device }); Tensor.full([1], 1, { dtype: undefined });
       Tensor.fromBytes(new Uint8Array(4), [1]); Tensor.fromPointer(1n, [1], { device: 'cpu' });
@@ -97,6 +102,10 @@ describe('the types', function () {
       ['new Tensor();', /private/],
       ['new Stream();', /private/],
       ['new Device();', /private/],
+      ['new Event();', /private/],
+      ['new Graph();', /private/],
+      ['stream.wait(stream);', /not assignable/],
+      ['Tensor.fromDLPack(1);', /bigint/],
       ['tensor.shape.push(1);', /does not exist/],
       ["tensor.dtype = 'float64';", /read-only/],
       ['layer.weight = null;', /read-only/],

@@ -7,6 +7,7 @@ namespace cuda_batchnorm::binding {
 void NativeEvent::define(Napi::Env env) {
   NativeObject::define(env, {
                                 methodNamed<&NativeEvent::synchronize>("synchronize"),
+                                methodNamed<&NativeEvent::since>("since"),
                                 methodNamed<&NativeEvent::release>("release"),
                             });
 }
@@ -21,6 +22,11 @@ Napi::Value NativeEvent::synchronize(const Napi::CallbackInfo& info) {
   Event& event = on(*state_.device);
   return Environment::of(info.Env())
       .promises.promise(info.Env(), [&](Completion completion) { event.notify(std::move(completion)); }, {info.This().As<Napi::Object>()});
+}
+
+Napi::Value NativeEvent::since(const Napi::CallbackInfo& info) {
+  const Event& earlier = from(Arguments(info).value(), "earlier").on(*state_.device);
+  return Napi::Number::New(info.Env(), on(*state_.device).since(earlier));
 }
 
 Napi::Value NativeEvent::release(const Napi::CallbackInfo& info) {

@@ -31,6 +31,7 @@ class NativeEvent final : public NativeObject<NativeEvent> {
   friend class NativeObject<NativeEvent>;
 
   Napi::Value synchronize(const Napi::CallbackInfo& info);
+  Napi::Value since(const Napi::CallbackInfo& info);
   Napi::Value release(const Napi::CallbackInfo& info);
 
   State state_;

@@ -79,6 +79,8 @@ class Event {
  public:
   virtual ~Event() = default;
   virtual void notify(Completion completion) = 0;  // when all that came before this place is done
+  // Milliseconds between two events of one device, for which somebody has waited.
+  virtual double since(const Event& earlier) const = 0;
 };
 
 // An in-order queue. Every call returns at once; only synchronize() waits. Pointers are device memory unless called host.

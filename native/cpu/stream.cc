@@ -1,6 +1,7 @@
 #include "stream.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -39,11 +40,19 @@ void fillOnThreads(ThreadPool& threads, void* destination, int64_t count, const 
 // Hears of its place no earlier than of the end of the queue, which is right, and for a CPU soon enough.
 class PlaceInQueue final : public Event {
  public:
-  explicit PlaceInQueue(Stream& stream) : device_(stream.device()) {}
+  explicit PlaceInQueue(Stream& stream) : device_(stream.device()) {
+    device_.queue().submit([time = time_] { *time = Clock::now(); });
+  }
   void notify(Completion completion) override { device_.notify(std::move(completion)); }
+  double since(const Event& earlier) const override {
+    return std::chrono::duration<double, std::milli>(*time_ - *static_cast<const PlaceInQueue&>(earlier).time_).count();
+  }
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   Device& device_;
+  const std::shared_ptr<Clock::time_point> time_ = std::make_shared<Clock::time_point>();
 };
 
 }  // namespace

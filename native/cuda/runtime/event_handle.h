@@ -1,4 +1,4 @@
-// A CUDA event that says when work is done, and never how long it took.
+// A CUDA event. Threads that wait for it sleep.
 #pragma once
 
 #include <memory>
@@ -10,8 +10,11 @@ namespace cuda_batchnorm::cuda {
 
 class EventHandle {
  public:
-  // Threads that wait for it sleep.
-  EventHandle() { CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventBlockingSync | cudaEventDisableTiming)); }
+  enum class Timing { No, Yes };
+
+  explicit EventHandle(Timing timing = Timing::No) {
+    CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventBlockingSync | (timing == Timing::Yes ? 0 : cudaEventDisableTiming)));
+  }
   ~EventHandle() {
     if (event_ != nullptr) quietly(cudaEventDestroy(event_));
   }

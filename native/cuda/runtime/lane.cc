@@ -22,8 +22,8 @@ void Lane::follow(const Lane& other) {
   CUDA_CHECK(cudaStreamWaitEvent(stream_, other.place_.get(), 0));
 }
 
-SharedEvent Lane::mark() const {
-  auto event = std::make_shared<const EventHandle>();
+SharedEvent Lane::mark(EventHandle::Timing timing) const {
+  auto event = std::make_shared<const EventHandle>(timing);
   CUDA_CHECK(cudaEventRecord(event->get(), stream_));
   return event;
 }

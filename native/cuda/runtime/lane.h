@@ -25,7 +25,7 @@ class Lane {
   // What is queued here from now on follows what was queued there up to now.
   void follow(const Lane& other);
   // An event behind what was queued up to now.
-  SharedEvent mark() const;
+  SharedEvent mark(EventHandle::Timing timing = EventHandle::Timing::No) const;
 
  private:
   Lanes& lanes_;

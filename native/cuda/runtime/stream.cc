@@ -26,10 +26,15 @@ class Workspace {
 // A place in the order of a stream.
 class Place final : public Event {
  public:
-  explicit Place(std::shared_ptr<Lane> lane) : lane_(std::move(lane)), event_(lane_->mark()) {}
+  explicit Place(std::shared_ptr<Lane> lane) : lane_(std::move(lane)), event_(lane_->mark(EventHandle::Timing::Yes)) {}
 
   cudaEvent_t get() const { return event_->get(); }
   void notify(Completion completion) override { lane_->waiter().submit({event_}, std::move(completion)); }
+  double since(const Event& earlier) const override {
+    float milliseconds = 0;
+    CUDA_CHECK(cudaEventElapsedTime(&milliseconds, static_cast<const Place&>(earlier).get(), get()));
+    return static_cast<double>(milliseconds);
+  }
 
  private:
   const std::shared_ptr<Lane> lane_;
