@@ -36,7 +36,7 @@ const files = (...extensions: string[]) => fs.readdirSync(SOURCES).filter((file)
 function allowances(source: string): Map<string, number> {
   const headers = files('.h', '.cuh').map((file) => text(path.join(SOURCES, file)));
   const constants = new Map([...headers.join('').matchAll(/constexpr uint32_t (\w+) = (\d+);/g)].map(([, name, value]) => [name, value]));
-  const kernels = [...text(path.join(SOURCES, source)).matchAll(/KERNEL (?:__launch_bounds__\((\w+)(?:, (\d+))?\) )?(\w+)\(/g)];
+  const kernels = [...text(path.join(SOURCES, source)).matchAll(/^KERNEL (?:LAUNCH_BOUNDS\((\w+), (\d+)\) )?(\w+)\(/gm)];
   return new Map(
     kernels.map(([, threads, blocks = '1', name = '']) => {
       const bound = Number(constants.get(threads) ?? threads);
