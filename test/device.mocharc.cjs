@@ -2,6 +2,7 @@
 // The others are about the CPU itself, the reference, the package, the benchmarks or the demo.
 module.exports = {
   ...require('../.mocharc.json'),
+  require: ['./test/helpers/faults.ts'],
   spec: [
     'test/accuracy.test.ts',
     'test/adversarial.test.ts',

@@ -7,10 +7,13 @@ import { device } from './helpers/device';
 import { DTYPES } from './helpers/dtype';
 import { expectError } from './helpers/failure';
 
-/** Waits for queued work, and for what is to be done on this thread after it. */
+/** Waits for queued work, for what is to be done on this thread after it, and for what other tests left to the garbage collector. */
 async function settle(): Promise<void> {
   await device.synchronize();
-  for (let i = 0; i < 3; ++i) await turn();
+  for (let i = 0; i < 5; ++i) {
+    globalThis.gc!();
+    await turn();
+  }
 }
 
 describe('DLPack', () => {

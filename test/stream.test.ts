@@ -83,6 +83,24 @@ describe('streams and events', () => {
     }
   });
 
+  it('events that keep their time tell how long the work between them took', async () => {
+    const stream = device.createStream();
+    const chain = makeChain();
+    const started = performance.now();
+    using start = stream.record();
+    chain.first(stream);
+    using middle = stream.record();
+    chain.second(stream);
+    using end = stream.record();
+    const [whole, first, second] = await Promise.all([end.elapsed(start), middle.elapsed(start), end.elapsed(middle)]);
+    expect(whole)
+      .to.be.greaterThan(0)
+      .and.at.most(performance.now() - started);
+    expect(first + second).to.be.closeTo(whole, 0.01);
+    expect(await start.elapsed(end)).to.be.closeTo(-whole, 1e-3);
+    chain.dispose();
+  });
+
   it('events of other devices, and what is no event, are refused', () => {
     const stream = device.createStream();
     expectError(() => stream.wait({} as never), 'ERR_INVALID_ARGUMENT', 'event');
@@ -104,7 +122,7 @@ describeEmulated('a missing stream wait', () => {
     const chain = makeChain();
     chain.first(first);
     chain.second(second);
-    await expectRejection(chain.output.read(), 'ERR_CUDA', 'missing stream wait');
+    await expectRejection(device.synchronize(), 'ERR_CUDA', 'missing stream wait');
     expect(emulator.lastFault()).to.include('missing stream wait');
     chain.dispose();
   });
@@ -116,7 +134,7 @@ describeEmulated('a missing stream wait', () => {
     second.wait(first.record());
     chain.second(second);
     chain.overwrite(first); // while the second stream may still be reading
-    await expectRejection(chain.output.read(), 'ERR_CUDA', 'missing stream wait');
+    await expectRejection(device.synchronize(), 'ERR_CUDA', 'missing stream wait');
     chain.dispose();
   });
 
@@ -127,7 +145,7 @@ describeEmulated('a missing stream wait', () => {
     chain.first(first);
     second.wait(early);
     chain.second(second);
-    await expectRejection(chain.output.read(), 'ERR_CUDA', 'missing stream wait');
+    await expectRejection(device.synchronize(), 'ERR_CUDA', 'missing stream wait');
     chain.dispose();
   });
 

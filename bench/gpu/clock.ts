@@ -45,9 +45,9 @@ export class Clock {
   }
 
   private async between(work: () => void): Promise<number> {
-    const start = this.stream.record();
+    using start = this.stream.record();
     work();
-    const end = this.stream.record();
+    using end = this.stream.record();
     return (await end.elapsed(start)) / 1e3;
   }
 

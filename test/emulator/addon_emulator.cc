@@ -56,7 +56,8 @@ void define(Napi::Object object, const char* name, Body body) {
 void defineEmulator(Napi::Env env, Napi::Object exports) {
   Napi::Object emulator = Napi::Object::New(env);
   define(emulator, "setSeed", [](const Napi::CallbackInfo& info) { setSeed(countAt(info, 0)); });
-  define(emulator, "fail", [](const Napi::CallbackInfo& info) { failNth(failureKind(info), countAt(info, 1)); });
+  define(emulator, "fail",
+         [](const Napi::CallbackInfo& info) { failNth(failureKind(info), countAt(info, 1), info.Length() > 2 ? countAt(info, 2) : 1); });
   define(emulator, "reset", [](const Napi::CallbackInfo&) { reset(); });
   define(emulator, "liveBytes", [](const Napi::CallbackInfo& info) { return number(info.Env(), liveBytes()); });
   define(emulator, "pinnedBytes", [](const Napi::CallbackInfo& info) { return number(info.Env(), pinnedBytes()); });

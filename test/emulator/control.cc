@@ -20,9 +20,9 @@ void setSeed(uint64_t seed) {
   driver().seed = seed;
 }
 
-void failNth(FailureKind kind, uint64_t nth) {
+void failNth(FailureKind kind, uint64_t nth, uint64_t times) {
   const auto lock = locked();
-  driver().failures.plan(kind, nth);
+  driver().failures.plan(kind, nth, times);
 }
 
 void reset() {

@@ -13,8 +13,9 @@ enum class FailureKind { Allocation, Copy, Launch };
 // The order of fibers and blocks follows from it.
 void setSeed(uint64_t seed);
 
-// The n-th next call of this kind fails, once; 1 is the next one, 0 calls it off. The error is not sticky.
-void failNth(FailureKind kind, uint64_t nth);
+// The n-th next call of this kind fails, and those after it until so many have; 1 is the next one, 0 calls it off. The error is not
+// sticky.
+void failNth(FailureKind kind, uint64_t nth, uint64_t times = 1);
 
 // Failed devices work again, nothing fails on purpose. Waits for the work of failed devices to be dropped.
 void reset();

@@ -18,8 +18,8 @@ export type Failing = 'allocation' | 'copy' | 'launch';
 export interface Emulator {
   /** Orders the threads of kernels anew. */
   setSeed(seed: number): void;
-  /** Lets the nth call from now on fail; 0: none. */
-  fail(kind: Failing, nth: number): void;
+  /** Lets the nth call from now on fail, and those after it until so many have, 1 when left out; nth 0: none. */
+  fail(kind: Failing, nth: number, times?: number): void;
   /** Brings a lost device back. */
   reset(): void;
   liveBytes(): number;

@@ -1,4 +1,4 @@
-// Failures that a test asks for: the n-th next allocation, copy or launch.
+// Failures that a test asks for: from the n-th next allocation, copy or launch on, so many in a row.
 #pragma once
 
 #include <array>
@@ -12,17 +12,24 @@ namespace cuda_batchnorm::emulator {
 class FailurePlan {
  public:
   // 1 is the next one; 0: none.
-  void plan(FailureKind kind, uint64_t nth) { left_[static_cast<size_t>(kind)] = nth; }
-  void clear() { left_ = {}; }
+  void plan(FailureKind kind, uint64_t nth, uint64_t times) { strikes_[static_cast<size_t>(kind)] = {nth, nth == 0 ? 0 : times}; }
+  void clear() { strikes_ = {}; }
 
-  // Counts one call; true where it is the one to fail.
+  // Counts one call; true where it is one to fail.
   bool strikes(FailureKind kind) {
-    uint64_t& left = left_[static_cast<size_t>(kind)];
-    return left != 0 && --left == 0;
+    Strikes& strikes = strikes_[static_cast<size_t>(kind)];
+    if (strikes.left == 0 || --strikes.next > 0) return false;
+    strikes.next = 1;
+    --strikes.left;
+    return true;
   }
 
  private:
-  std::array<uint64_t, 3> left_ = {};
+  struct Strikes {
+    uint64_t next = 0;  // calls until one fails
+    uint64_t left = 0;
+  };
+  std::array<Strikes, 3> strikes_ = {};
 };
 
 }  // namespace cuda_batchnorm::emulator
