@@ -328,7 +328,11 @@ export class BatchNorm implements Disposable {
     if (save) {
       const spared = mask !== null || problem.settings.activation === ACTIVATION_CODES.identity;
       const call = { problem, input, residual: spared ? null : residual, mask, statistics, mean, variance, weight, bias };
-      this.#saved = new SavedPass(call, residual !== null);
+      const saved = new SavedPass(call, residual !== null);
+      this.#saved = saved;
+      captureOf(this.device)?.atFailure.push(() => {
+        if (this.#saved === saved) this.#forget();
+      });
     }
     statistics?.release();
     mask?.release();

@@ -8,6 +8,8 @@ export interface Capture {
   readonly stream: NativeStream;
   /** What each launch of the graph does to the state of layers and tensors. */
   readonly atLaunch: (() => void)[];
+  /** What becomes of that state where the capture fails, and its work is never done. */
+  readonly atFailure: (() => void)[];
 }
 
 const captures = new WeakMap<Device, Capture>();

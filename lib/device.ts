@@ -117,14 +117,20 @@ export class Device {
   capture(fn: () => void): Graph {
     if (typeof fn !== 'function') throw expected('a function', 'fn', fn);
     const atLaunch: (() => void)[] = [];
-    const native = this.#native.capture((stream) => {
-      const result = runCaptured(this, { stream, atLaunch }, fn);
-      if (types.isPromise(result)) {
-        result.catch(() => {}); // the error thrown here is the one that counts
-        throw expected('a function that is done when it returns', 'fn', fn);
-      }
-    });
-    return makeGraph(this, native, this.#defaultStream, atLaunch);
+    const atFailure: (() => void)[] = [];
+    try {
+      const native = this.#native.capture((stream) => {
+        const result = runCaptured(this, { stream, atLaunch, atFailure }, fn);
+        if (types.isPromise(result)) {
+          result.catch(() => {}); // the error thrown here is the one that counts
+          throw expected('a function that is done when it returns', 'fn', fn);
+        }
+      });
+      return makeGraph(this, native, this.#defaultStream, atLaunch);
+    } catch (error) {
+      for (const action of atFailure) action();
+      throw error;
+    }
   }
 
   /** Resolves when everything queued on this device so far, on all its streams, is done. Rejects with the error of work that failed. */

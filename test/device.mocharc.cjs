@@ -8,6 +8,7 @@ module.exports = {
     'test/adversarial.test.ts',
     'test/batch_norm.test.ts',
     'test/bench/gpu.test.ts',
+    'test/capture.test.ts',
     'test/checklists.test.ts',
     'test/conventions.test.ts',
     'test/cuda/*.test.ts',
