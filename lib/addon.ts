@@ -139,9 +139,43 @@ export interface NativeGraph {
   release(): void;
 }
 
+/** A kernel that an operation launches, and the bytes it moves to and from the device's memory. */
+export interface KernelLaunch {
+  kernel: string;
+  grid: number;
+  block: number;
+  sharedBytes: number;
+  bytesRead: number;
+  bytesWritten: number;
+}
+
+/** Which arguments an operation is given. */
+export interface Given {
+  residual?: boolean;
+  mask?: boolean;
+  weight?: boolean;
+  bias?: boolean;
+  running?: boolean;
+  constantStatistics?: boolean;
+  gradWeight?: boolean;
+  gradBias?: boolean;
+  gradResidual?: boolean;
+}
+
 /** The three operations; which library computes them. */
 export interface NativeBackend {
   readonly name: string; // 'native' or 'cudnn'
+  /** What the operation would launch, all tensors being aligned; nothing where there are no kernels to launch. */
+  explain(
+    operation: 'trainingForward' | 'inferenceForward' | 'backward',
+    outer: number,
+    channels: number,
+    inner: number,
+    dtype: DTypeCode,
+    parameterDtype: DTypeCode,
+    activation: ActivationCode,
+    given: Given,
+  ): KernelLaunch[];
   /** Bytes of the mask that stands for the residual in backward; 0 where the backend wants the residual itself. */
   maskBytes(
     outer: number,

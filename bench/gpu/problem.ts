@@ -1,7 +1,7 @@
 /** The problems that are measured on a GPU: ResNet-50's batch norms in all its layouts and types. */
 
 import type { DType } from '../../lib/index';
-import { elements, type Operation, problems as inBothLayouts, type Problem, problemName } from '../cpu/problem';
+import { elements, problems as inBothLayouts, type Operation, type Problem, problemName } from '../cpu/problem';
 
 export const DTYPES = ['float32', 'float16', 'bfloat16'] as const satisfies readonly DType[];
 

@@ -1,12 +1,26 @@
 #include "backend.h"
 
+#include <string>
+
 #include "arguments.h"
 
 namespace cuda_batchnorm::binding {
+namespace {
+
+Operation operationNamed(const Napi::Value& value) {
+  const std::string name = value.ToString();
+  if (name == "trainingForward") return Operation::TrainingForward;
+  if (name == "inferenceForward") return Operation::InferenceForward;
+  if (name == "backward") return Operation::Backward;
+  throw unexpected("the name of an operation", "operation", value);
+}
+
+}  // namespace
 
 void NativeBackend::define(Napi::Env env) {
   NativeObject::define(env, {
                                 getterNamed<&NativeBackend::name>("name"),
+                                methodNamed<&NativeBackend::explain>("explain"),
                                 methodNamed<&NativeBackend::maskBytes>("maskBytes"),
                             });
 }
@@ -17,6 +31,37 @@ Backend& NativeBackend::on(const Device& device) const {
 }
 
 Napi::Value NativeBackend::name(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), "native"); }
+
+Napi::Value NativeBackend::explain(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  Outline outline;
+  outline.operation = operationNamed(arguments.value());
+  outline.problem = arguments.problem();
+  const Napi::Object given = arguments.value().ToObject();
+  const auto isGiven = [&](const char* name) { return given.Get(name).ToBoolean().Value(); };
+  outline.residual = isGiven("residual");
+  outline.mask = isGiven("mask");
+  outline.weight = isGiven("weight");
+  outline.bias = isGiven("bias");
+  outline.running = isGiven("running");
+  outline.constantStatistics = isGiven("constantStatistics");
+  outline.gradWeight = isGiven("gradWeight");
+  outline.gradBias = isGiven("gradBias");
+  outline.gradResidual = isGiven("gradResidual");
+
+  Napi::Array launches = Napi::Array::New(info.Env());
+  for (const KernelLaunch& launch : state_.backend->explain(*state_.device, outline)) {
+    Napi::Object object = Napi::Object::New(info.Env());
+    object["kernel"] = launch.kernel;
+    object["grid"] = launch.grid;
+    object["block"] = launch.block;
+    object["sharedBytes"] = launch.sharedBytes;
+    object["bytesRead"] = static_cast<double>(launch.bytesRead);
+    object["bytesWritten"] = static_cast<double>(launch.bytesWritten);
+    launches[launches.Length()] = object;
+  }
+  return launches;
+}
 
 Napi::Value NativeBackend::maskBytes(const Napi::CallbackInfo& info) {
   const Problem problem = Arguments(info).problem();

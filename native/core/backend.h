@@ -145,9 +145,33 @@ class Device {
   virtual void synchronize() = 0;
 };
 
+enum class Operation { TrainingForward, InferenceForward, Backward };
+
+// An operation without its memory. The flags say which arguments are given.
+struct Outline {
+  Operation operation = Operation::TrainingForward;
+  Problem problem;
+  bool residual = false, mask = false, weight = false, bias = false;
+  bool running = false;                                             // training forward
+  bool constantStatistics = false;                                  // backward
+  bool gradWeight = false, gradBias = false, gradResidual = false;  // backward
+};
+
+// A kernel that an operation launches, and the bytes it moves to and from the device's memory.
+struct KernelLaunch {
+  std::string kernel;
+  uint32_t grid = 0;   // blocks
+  uint32_t block = 0;  // threads of each
+  uint32_t sharedBytes = 0;
+  int64_t bytesRead = 0;
+  int64_t bytesWritten = 0;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
+  // What the operation would launch, all tensors being aligned; nothing where there are no kernels to launch.
+  virtual std::vector<KernelLaunch> explain(const Device&, const Outline&) const { return {}; }
   // Bytes of the mask that stands for the residual in backward; 0: this backend wants the residual itself.
   virtual size_t maskBytes(const Problem& problem) const = 0;
   virtual void trainingForward(Stream& stream, const TrainingForward& call) = 0;

@@ -139,6 +139,19 @@ Parameters parametersOf(const Problem& problem, const void* weight, const void* 
 
 }  // namespace
 
+std::vector<KernelLaunch> Backend::explain(const cuda_batchnorm::Device& device, const Outline& outline) const {
+  if (outline.problem.size() == 0) return {};
+  Request request;
+  static_cast<Outline&>(request) = outline;
+  const Plan made = plan(request, static_cast<const Device&>(device).properties());
+  std::vector<KernelLaunch> launches;
+  for (int i = 0; i < made.count; ++i) {
+    const Step& step = made.steps[static_cast<size_t>(i)];
+    launches.push_back({name(step.kernel), step.shape.grid, step.shape.block, step.shape.sharedBytes, step.bytesRead, step.bytesWritten});
+  }
+  return launches;
+}
+
 size_t Backend::maskBytes(const Problem& problem) const {
   return gradientNeedsOnlySign(problem.activation) ? static_cast<size_t>((problem.size() + 7) / 8) : 0;
 }

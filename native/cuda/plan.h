@@ -5,23 +5,15 @@
 #include <array>
 #include <cstdint>
 
-#include "../core/problem.h"
+#include "../core/backend.h"
 #include "kernels/arguments.h"
 #include "properties.h"
 
 namespace cuda_batchnorm::cuda {
 
-enum class Operation { TrainingForward, InferenceForward, Backward };
-
-// What a plan depends on, but for the device. The flags say what is there.
-struct Request {
-  Operation operation = Operation::TrainingForward;
-  Problem problem;
-  bool residual = false, mask = false, weight = false, bias = false;
-  bool running = false;                                             // training forward
-  bool constantStatistics = false;                                  // backward
-  bool gradWeight = false, gradBias = false, gradResidual = false;  // backward
-  bool wide = true;                                                 // all tensors at addresses that 16-byte accesses can use
+// What a plan depends on, but for the device.
+struct Request : Outline {
+  bool wide = true;  // all tensors at addresses that 16-byte accesses can use
 
   // In backward: whether sums over channels are asked for, and whether the last pass reads the input.
   bool needsSums() const { return !constantStatistics || gradWeight || gradBias; }

@@ -7,9 +7,9 @@ import type { Calls } from '../../bench/gpu/ours';
 import { plot } from '../../bench/gpu/plot';
 import { fewestBytes, type GpuProblem, gpuProblemName, problems, SHAPES, TINY_SHAPES } from '../../bench/gpu/problem';
 import { problemTable } from '../../bench/gpu/table';
+import { Device } from '../../lib/index';
 import { describeEmulated } from '../helpers/cuda';
 import { skip } from '../helpers/shared';
-import { Device } from '../../lib/index';
 
 const PROBLEM: GpuProblem = { shape: [32, 64, 56, 56], layout: 'channels first', dtype: 'float16' };
 
