@@ -34,9 +34,9 @@ const files = (...extensions: string[]) => fs.readdirSync(SOURCES).filter((file)
 
 /** Registers that each kernel of a source may have: all, shared by the threads of its blocks that are to run at once. */
 function allowances(source: string): Map<string, number> {
-  const headers = files('.h', '.cuh').map((file) => text(path.join(SOURCES, file)));
-  const constants = new Map([...headers.join('').matchAll(/constexpr uint32_t (\w+) = (\d+);/g)].map(([, name, value]) => [name, value]));
-  const kernels = [...text(path.join(SOURCES, source)).matchAll(/^KERNEL (?:LAUNCH_BOUNDS\((\w+), (\d+)\) )?(\w+)\(/gm)];
+  const readable = [...files('.h', '.cuh'), source].map((file) => text(path.join(SOURCES, file))).join('');
+  const constants = new Map([...readable.matchAll(/constexpr \w+ (\w+) = (\d+);/g)].map(([, name, value]) => [name, value]));
+  const kernels = [...text(path.join(SOURCES, source)).matchAll(/^KERNEL (?:LAUNCH_BOUNDS\((\w+)(?:, (\d+))?\) )?(\w+)\(/gm)];
   return new Map(
     kernels.map(([, threads, blocks = '1', name = '']) => {
       const bound = Number(constants.get(threads) ?? threads);
