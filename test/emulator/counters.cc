@@ -36,6 +36,7 @@ void addCounters(const KernelCounters& counters) {
 std::vector<KernelCounters> takeCounters() {
   const std::lock_guard<std::mutex> lock(mutex);
   std::vector<KernelCounters> counters;
+  counters.reserve(known.size());
   for (const auto& kernel : known) counters.push_back(kernel.second);
   known.clear();
   return counters;

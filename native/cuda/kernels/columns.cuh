@@ -71,7 +71,7 @@ DEVICE void addColumns(const ColumnsCut& cut, const ChunkOfColumns<V>& chunk, co
   const uint32_t columns = chunk.tileColumns();
   if (chunk.active()) {
     UNROLL
-    for (int e = 0; e < V; ++e) values.store(chunk.y() * columns + chunk.x() * V + e, mine[e]);
+    for (uint32_t e = 0; e < V; ++e) values.store(chunk.y() * columns + chunk.x() * V + e, mine[e]);
   }
   const uint32_t row = chunk.active() ? chunk.y() : cut.threadsY;
   addRows(values, cut.threadsY, columns, row, chunk.x() * V, (chunk.x() + 1) * V, add);

@@ -84,7 +84,7 @@ LaunchShape shapeFor(int64_t count) {
 template <class Body>
 void forType(DType dtype, const Body& body) {
   switch (dtype) {
-    case DType::Float32:
+    case DType::Float32:  // NOLINT(bugprone-branch-clone): the types differ
       return body(float());
     case DType::Float64:
       return body(double());

@@ -34,7 +34,7 @@ class ChunkInOrder {
     return {channelBeyond(beyond), cut_.innerDivisor.remainder(beyond) + V <= cut_.innerDivisor.value()};
   }
   DEVICE uint32_t channel(uint32_t i, int e) const {
-    const uint32_t at = local(i) + e;
+    const uint32_t at = local(i) + static_cast<uint32_t>(e);
     return at < rest_ ? channel_ : channelBeyond(at - rest_);
   }
 

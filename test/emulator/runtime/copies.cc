@@ -102,8 +102,7 @@ void copy(Call& call, const char* name, void* destination, const void* source, s
     staged = std::make_shared<std::vector<char>>(first, first + bytes);
     source = staged->data();
   }
-  submit(call, stream, {name, [=, label = std::string(name)](const Turn& turn) {
-                          const auto keep = staged;
+  submit(call, stream, {name, [=, label = std::string(name), keep = staged](const Turn& turn) {
                           note(turn, label, from, false, bytes);
                           note(turn, label, to, true, bytes);
                           copyBytes(destination, to, source, from, bytes);
