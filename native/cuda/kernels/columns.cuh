@@ -25,6 +25,8 @@ class ChunkOfColumns {
   // Whether this thread has columns; the others only keep it company at barriers.
   DEVICE bool active() const { return y_ < cut_.threadsY && column_ < cut_.width; }
 
+  // The thread's first column in an array [threadsY, tileColumns].
+  DEVICE uint32_t place() const { return y_ * tileColumns() + x_ * V; }
   DEVICE uint32_t tileColumns() const { return cut_.threadsX * V; }
   DEVICE uint32_t channel(int e) const { return static_cast<uint32_t>((column_ + e) % cut_.channels); }
   // A tile has all columns of its channels: it is as wide as the rows where they are folded.
@@ -64,15 +66,11 @@ DEVICE void addRows(SharedArray<T> values, uint32_t rows, uint32_t count, uint32
   syncBlock();
 }
 
-// Brings what each thread knows of its V columns together into what the block knows of its channels: entries 0 .. channels() - 1.
-// `mine` is ignored where the thread is not active.
+// Brings what each active thread left of its V columns at its place() together into what the block knows of its channels: entries
+// 0 .. channels() - 1.
 template <int V, class T, class Add>
-DEVICE void addColumns(const ColumnsCut& cut, const ChunkOfColumns<V>& chunk, const T (&mine)[V], SharedArray<T> values, Add add) {
+DEVICE void addColumns(const ColumnsCut& cut, const ChunkOfColumns<V>& chunk, SharedArray<T> values, Add add) {
   const uint32_t columns = chunk.tileColumns();
-  if (chunk.active()) {
-    UNROLL
-    for (uint32_t e = 0; e < V; ++e) values.store(chunk.y() * columns + chunk.x() * V + e, mine[e]);
-  }
   const uint32_t row = chunk.active() ? chunk.y() : cut.threadsY;
   addRows(values, cut.threadsY, columns, row, chunk.x() * V, (chunk.x() + 1) * V, add);
   if (cut.fold == 1) return;

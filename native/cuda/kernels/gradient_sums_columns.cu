@@ -10,9 +10,13 @@ template <int V>
 constexpr uint32_t kBatch = V == 8 ? 1 : 2;
 constexpr uint32_t kStretch = 64;  // rows between two additions to the total: short sums lose little
 
+// Leaves the sums of the thread's columns at its place in `values`, which keeps them in the meantime too: registers are scarce.
 template <Shape shape, class S, int V>
-DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const ChunkOfColumns<V>& chunk, Pair<Compute<S>> (&total)[V]) {
+DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const ChunkOfColumns<V>& chunk, SharedArray<Pair<Compute<S>>> values) {
   using C = Compute<S>;
+  const uint32_t place = chunk.place();
+  UNROLL
+  for (int e = 0; e < V; ++e) values.store(place + e, {});
   Affine<C> affine[V];
   UNROLL
   for (int e = 0; e < V; ++e) affine[e] = readAffine<C>(a.results.coefficients, chunk.channel(e));
@@ -40,7 +44,7 @@ DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const Chunk
       }
     }
     UNROLL
-    for (int e = 0; e < V; ++e) total[e] = AddPairs()(total[e], sums[e]);
+    for (int e = 0; e < V; ++e) values.store(place + e, AddPairs()(values.load(place + e), sums[e]));
   }
 }
 
@@ -50,9 +54,8 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfColumns(const GradientSumsA
   const auto values = dynamicShared<Pair<C>>(0);
   const ChunkOfColumns<V> chunk(a.cut);
 
-  Pair<C> mine[V] = {};
-  if (chunk.active()) sumsOfThread<shape, S, V>(a, chunk, mine);
-  addColumns<V>(a.cut, chunk, mine, values, AddPairs());
+  if (chunk.active()) sumsOfThread<shape, S, V>(a, chunk, values);
+  addColumns<V>(a.cut, chunk, values, AddPairs());
   auto* const partials = static_cast<Pair<C>*>(a.merge.partials);
   const bool last = mergeChunksOfColumns<V>(
       a.cut, chunk, a.merge.counters, values, AddPairs(),

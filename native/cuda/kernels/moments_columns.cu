@@ -10,12 +10,27 @@ constexpr uint32_t kBatches = 16;  // between two merges: short sums lose little
 
 template <class C, int V>
 struct ColumnSums {
-  C shift[V] = {}, count[V] = {}, sum[V] = {}, squares[V] = {};
+  C shift[V] = {}, sum[V] = {}, squares[V] = {};
+  C rows = 0;        // that are whole
+  int32_t part = 0;  // columns of one more, where the tensor ends
+
+  DEVICE C count(int e) const { return e < part ? rows + C{1} : rows; }
+
+  // About the mean that these sums give.
+  DEVICE void beginAgain() {
+    UNROLL
+    for (int e = 0; e < V; ++e) {
+      if (count(e) > C{0}) shift[e] += sum[e] / count(e);
+      sum[e] = squares[e] = C{0};
+    }
+    rows = C{0};
+    part = 0;
+  }
 
   DEVICE bool cancelledAnywhere() const {
     bool any = false;
     UNROLL
-    for (int e = 0; e < V; ++e) any = any || cancelled(count[e], sum[e], squares[e]);
+    for (int e = 0; e < V; ++e) any = any || cancelled(count(e), sum[e], squares[e]);
     return any;
   }
 };
@@ -41,6 +56,14 @@ DEVICE void sumRows(const S* input, const ChunkOfColumns<V>& chunk, uint32_t ste
       packs[b] = loadSlot<S, V>(input, slots[b]);
     }
     UNROLL
+    for (uint32_t b = 0; b < kBatch; ++b) {
+      if (slots[b].high == V) {
+        sums.rows += Compute<S>{1};
+      } else if (slots[b].high > 0) {
+        sums.part = slots[b].high;
+      }
+    }
+    UNROLL
     for (int e = 0; e < V; ++e) {
       if (!again && row == begin) sums.shift[e] = shiftFrom<S, V>(packs, slots, e);
       UNROLL
@@ -49,29 +72,33 @@ DEVICE void sumRows(const S* input, const ChunkOfColumns<V>& chunk, uint32_t ste
         const Compute<S> d = widen(packs[b].values[e]) - sums.shift[e];
         sums.sum[e] += d;
         sums.squares[e] = multiplyAdd(d, d, sums.squares[e]);
-        sums.count[e] += Compute<S>{1};
       }
     }
   }
 }
 
+// Leaves the moments of the thread's columns at its place in `values`, which keeps them in the meantime too: registers are scarce.
 template <class S, int V>
-DEVICE void momentsOfThread(const S* input, const ColumnsCut& cut, const ChunkOfColumns<V>& chunk, Moments<Compute<S>> (&total)[V]) {
+DEVICE void momentsOfThread(const S* input, const ColumnsCut& cut, const ChunkOfColumns<V>& chunk,
+                            SharedArray<Moments<Compute<S>>> values) {
   using C = Compute<S>;
+  const uint32_t place = chunk.place();
+  UNROLL
+  for (int e = 0; e < V; ++e) values.store(place + e, {});
   const uint32_t stretch = kBatch * kBatches * cut.threadsY;
   for (uint32_t begin = chunk.y(); begin < chunk.rows(); begin += stretch) {
     const uint32_t end = begin + stretch < chunk.rows() ? begin + stretch : chunk.rows();
     ColumnSums<C, V> sums;
     sumRows<S, V>(input, chunk, cut.threadsY, begin, end, false, sums);
     if (sums.cancelledAnywhere()) {
-      ColumnSums<C, V> again;
-      UNROLL
-      for (int e = 0; e < V; ++e) again.shift[e] = sums.count[e] == C{0} ? C{0} : sums.shift[e] + sums.sum[e] / sums.count[e];
-      sumRows<S, V>(input, chunk, cut.threadsY, begin, end, true, again);
-      sums = again;
+      sums.beginAgain();
+      sumRows<S, V>(input, chunk, cut.threadsY, begin, end, true, sums);
     }
     UNROLL
-    for (int e = 0; e < V; ++e) total[e] = merge(total[e], momentsFromSums(sums.count[e], sums.shift[e], sums.sum[e], sums.squares[e]));
+    for (int e = 0; e < V; ++e) {
+      const Moments<C> moments = momentsFromSums(sums.count(e), sums.shift[e], sums.sum[e], sums.squares[e]);
+      values.store(place + e, merge(values.load(place + e), moments));
+    }
   }
 }
 
@@ -95,9 +122,8 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) momentsOfColumns(const MomentsArguments<C
   const auto values = dynamicShared<Moments<C>>(kPreciseScratchBytes);
   const ChunkOfColumns<V> chunk(a.cut);
 
-  Moments<C> mine[V] = {};
-  if (chunk.active()) momentsOfThread<S, V>(static_cast<const S*>(a.input), a.cut, chunk, mine);
-  addColumns<V>(a.cut, chunk, mine, values, AddMoments());
+  if (chunk.active()) momentsOfThread<S, V>(static_cast<const S*>(a.input), a.cut, chunk, values);
+  addColumns<V>(a.cut, chunk, values, AddMoments());
   auto* const partials = static_cast<Moments<C>*>(a.merge.partials);
   const bool last = mergeChunksOfColumns<V>(
       a.cut, chunk, a.merge.counters, values, AddMoments(),
