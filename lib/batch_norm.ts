@@ -162,7 +162,7 @@ export class BatchNorm implements Disposable {
    * @returns a new tensor of the input's shape and dtype, or `options.out`.
    * @throws {BatchNormError} `ERR_SHAPE` where shapes do not fit or a training batch has one value per channel, `ERR_DTYPE`,
    * `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`, `ERR_DEVICE_MISMATCH`, `ERR_OUT_OF_MEMORY`, `ERR_CUDA`, `ERR_STATE` in a training pass with
-   * `momentum: null` that is captured. The layer is then as it was before.
+   * `momentum: null` that is captured. The layer is then as it was before, but for running statistics where a GPU failed between two kernels.
    */
   forward(input: Tensor, options?: ForwardOptions): Tensor {
     this.#checkAlive();

@@ -27,7 +27,7 @@ struct TrainingForward {
   const void* bias = nullptr;      // may be null: 0
   void* output = nullptr;          // may equal input
   void* statistics = nullptr;      // [3, channels]; always written
-  void* mask = nullptr;            // may be null; maskBytes(problem) bytes: the sign of the pre-activation, for backward
+  void* mask = nullptr;            // may be null; maskBytes(problem) bytes: the side of 0 of the pre-activation, for backward
   void* runningMean = nullptr;     // both or neither; updated in place
   void* runningVariance = nullptr;
   double momentum = 0;  // weight of the new value

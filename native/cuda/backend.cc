@@ -29,6 +29,7 @@ bool aligned(std::initializer_list<const void*> tensors) {
 class Workspace {
  public:
   Workspace(Stream& stream, const Problem& problem, const Plan& plan) : stream_(stream) {
+    if (!plan.coefficients) return;
     const size_t compute = problem.dtype == DType::Float64 ? sizeof(double) : sizeof(float);
     const size_t row = roundUp(static_cast<size_t>(problem.channels) * compute);
     const size_t partials = roundUp(static_cast<size_t>(plan.partials) * 4 * compute);  // moments have four values, sums two
@@ -36,7 +37,9 @@ class Workspace {
     coefficients_ = {memory_, memory_ + row, memory_ + 2 * row, memory_ + 3 * row, memory_ + 4 * row};
     partials_ = memory_ + kRows * row;
   }
-  ~Workspace() { stream_.release(memory_); }
+  ~Workspace() {
+    if (memory_ != nullptr) stream_.release(memory_);
+  }
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
@@ -48,9 +51,9 @@ class Workspace {
   static size_t roundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
   Stream& stream_;
-  char* memory_;
+  char* memory_ = nullptr;
   Coefficients coefficients_;
-  void* partials_;
+  void* partials_ = nullptr;
 };
 
 // One operation: what was asked for, the plan, and the workspace. Steps take their arguments from it.
@@ -59,6 +62,7 @@ class Operations {
   Operations(Stream& stream, const Request& request)
       : stream_(stream),
         problem_(request.problem),
+        needsInput_(request.needsInput()),
         plan_(plan(request, stream.device().properties())),
         workspace_(stream, problem_, plan_) {}
 
@@ -110,17 +114,15 @@ class Operations {
 
   BackwardTensors lastPass() const {
     BackwardTensors tensors = backwardTensors;
-    if (!needsInput) tensors.input = nullptr;
+    if (!needsInput_) tensors.input = nullptr;
     return tensors;
   }
 
   Stream& stream_;
   const Problem& problem_;
+  const bool needsInput_;
   const Plan plan_;
   const Workspace workspace_;
-
- public:
-  bool needsInput = true;
 };
 
 void zero(Stream& stream, void* memory, int64_t values, DType dtype) {
@@ -237,7 +239,6 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
   request.wide = aligned({call.gradOutput, call.input, residual, call.gradInput, call.gradResidual});
 
   Operations operations(stream, request);
-  operations.needsInput = request.needsInput();
   operations.backwardTensors = {call.gradOutput, call.input,        residual,           static_cast<const uint8_t*>(mask),
                                 call.gradInput,  call.gradResidual, problem.activation, call.constantStatistics};
   Parameters& parameters = operations.parameters;

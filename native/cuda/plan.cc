@@ -6,12 +6,12 @@
 namespace cuda_batchnorm::cuda {
 namespace {
 
-constexpr int64_t kMaskBits = 8;             // elements whose bits share a byte
-constexpr int64_t kBlocksPerProcessor = 4;   // that a pass over the tensors wants
-constexpr int64_t kLeastAccesses = 4;        // of a thread, before more blocks are worth their merging
-constexpr uint32_t kTileThreads = 16;        // along the columns: 256 contiguous bytes keep memory busy, and tiles are many
-constexpr int64_t kMostCounters = 4096;      // channels or tiles that are merged from chunks
-constexpr int64_t kSmallChannel = 64 << 10;  // bytes that one block moves in the time of another launch
+constexpr int64_t kMaskBits = 8;               // elements whose bits share a byte
+constexpr int64_t kBlocksPerProcessor = 4;     // that a pass over the tensors wants
+constexpr int64_t kMostChunkValues = 1 << 28;  // which 32 bits count
+constexpr int64_t kLeastAccesses = 4;          // of a thread, before more blocks are worth their merging
+constexpr uint32_t kTileThreads = 16;          // along the columns: 256 contiguous bytes keep memory busy, and tiles are many
+constexpr int64_t kSmallChannel = 64 << 10;    // bytes that one block moves in the time of another launch
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t roundUp(int64_t a, int64_t b) { return ceilDiv(a, b) * b; }
@@ -48,25 +48,24 @@ int64_t accessWidth(const Problem& p, bool wide) { return wide ? kAccessBytes / 
 int64_t wantedBlocks(const DeviceProperties& device) { return device.multiprocessors * kBlocksPerProcessor; }
 
 // Slots of a run, or of a part of one: one more where it may begin between two.
-Divisor slotsOf(int64_t length, bool aligned, int64_t width) {
-  return Divisor(static_cast<uint32_t>(aligned ? length / width : (length + 2 * width - 2) / width));
-}
+int64_t slotsOf(int64_t length, bool aligned, int64_t width) { return aligned ? length / width : (length + 2 * width - 2) / width; }
 
-RunsCut wholeChannels(const Problem& p, int64_t width) {
+RunsCut wholeChannels(const Problem& p) {
   RunsCut cut;
   cut.outer = p.outer;
   cut.channels = p.channels;
   cut.inner = p.inner;
   cut.rowsPerChunk = p.outer;
   cut.partLength = p.inner;
-  cut.slotsPerPart = slotsOf(p.inner, p.inner % width == 0, width);
   return cut;
 }
 
 RunsCut cutRuns(const Problem& p, const DeviceProperties& device, int64_t width) {
-  RunsCut cut = wholeChannels(p, width);
+  RunsCut cut = wholeChannels(p);
   const int64_t most = std::max<int64_t>(1, p.valuesPerChannel() / (kBlockThreads * width * kLeastAccesses));
-  const int64_t wanted = p.channels > kMostCounters ? 1 : std::min(ceilDiv(wantedBlocks(device), p.channels), most);
+  const int64_t least = ceilDiv(p.valuesPerChannel(), kMostChunkValues);
+  const int64_t filling = std::min(ceilDiv(wantedBlocks(device), p.channels), most);
+  const int64_t wanted = p.channels > kArrivalCounters ? 1 : std::max(filling, least);
   if (p.outer >= wanted) {
     cut.rowsPerChunk = ceilDiv(p.outer, wanted);
   } else {
@@ -75,7 +74,7 @@ RunsCut cutRuns(const Problem& p, const DeviceProperties& device, int64_t width)
     cut.partsPerRun = static_cast<uint32_t>(ceilDiv(p.inner, cut.partLength));
   }
   cut.chunks = static_cast<uint32_t>(ceilDiv(p.outer, cut.rowsPerChunk) * cut.partsPerRun);
-  cut.slotsPerPart = slotsOf(cut.partLength, p.inner % width == 0 && cut.partLength % width == 0, width);
+  cut.slotsPerPart = Divisor(static_cast<uint32_t>(slotsOf(cut.partLength, p.inner % width == 0 && cut.partLength % width == 0, width)));
   return cut;
 }
 
@@ -116,7 +115,7 @@ ColumnsCut cutColumns(const Problem& p, const DeviceProperties& device, int64_t 
   cut.threadsY = kBlockThreads / cut.threadsX;
   cut.tiles = static_cast<uint32_t>(ceilDiv(accesses, cut.threadsX));
   const int64_t most = std::max<int64_t>(1, cut.rows / (cut.threadsY * kLeastAccesses));
-  const int64_t wanted = cut.tiles > kMostCounters ? 1 : std::min(ceilDiv(wantedBlocks(device), cut.tiles), most);
+  const int64_t wanted = cut.tiles > kArrivalCounters ? 1 : std::min(ceilDiv(wantedBlocks(device), cut.tiles), most);
   cut.rowsPerChunk = ceilDiv(cut.rows, wanted);
   cut.chunks = static_cast<uint32_t>(ceilDiv(cut.rows, cut.rowsPerChunk));
   return cut;
@@ -205,12 +204,14 @@ class Planner {
   }
 
   void coefficients() {
+    plan_.coefficients = true;
     Step& step = add(Kernel::Coefficients, true, ceilDiv(sizes_.channels, kBlockThreads), kBlockThreads);
     step.bytesWritten = 3 * sizes_.channels * sizes_.compute;
   }
 
   // A pass whose blocks leave `bytes` per channel for the last of them to merge.
   Step& reduction(Kernel ofRuns, Kernel ofColumns, int64_t bytes) {
+    plan_.coefficients = true;
     const bool wide = columns() ? wideColumns() : r_.wide;
     const int64_t width = accessWidth(p_, wide);
     int64_t chunks, counters;
@@ -261,7 +262,11 @@ class Planner {
 
   // ---- resident channels ----
 
-  int64_t channelSlots() const { return p_.outer * wholeChannels(p_, accessWidth(p_, true)).slotsPerPart.value(); }
+  int64_t slotsOfRun() const {
+    const int64_t width = accessWidth(p_, true);
+    return slotsOf(p_.inner, p_.inner % width == 0, width);
+  }
+  int64_t channelSlots() const { return p_.outer * slotsOfRun(); }
 
   // Whether blocks can keep so many tensors of a channel each, and are enough to keep the device busy.
   bool fitsBlock(int64_t tensors) const {
@@ -272,7 +277,8 @@ class Planner {
   }
 
   Step& resident(Kernel kernel, int64_t tensors) {
-    plan_.runs = wholeChannels(p_, accessWidth(p_, true));
+    plan_.runs = wholeChannels(p_);
+    plan_.runs.slotsPerPart = Divisor(static_cast<uint32_t>(slotsOfRun()));
     const int64_t threads = std::clamp<int64_t>(powerOfTwo(channelSlots() / kLeastAccesses), 64, kMostBlockThreads);
     Step& step = add(kernel, true, p_.channels, static_cast<uint32_t>(threads));
     step.shape.sharedBytes = static_cast<uint32_t>(kResidentScratchBytes + channelSlots() * kAccessBytes * tensors);

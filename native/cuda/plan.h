@@ -53,7 +53,8 @@ struct Plan {
   RunsCut runs;
   ColumnsCut columns;
   FlatCut flat;
-  int64_t partials = 0;  // results of chunks to be merged: chunks * channels, or 0
+  bool coefficients = false;  // kept between the steps: one row per kind, of channels each
+  int64_t partials = 0;       // results of chunks to be merged: chunks * channels, or 0
 };
 
 Plan plan(const Request& request, const DeviceProperties& device);

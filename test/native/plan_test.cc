@@ -33,6 +33,8 @@ const std::vector<DeviceProperties> kDevices = {
     device("RTX 5090", 12, 0, 170, 1536, 99 << 10),
 };
 
+constexpr int64_t kHuge = int64_t{1} << 34;  // more than 32 bits count, also in accesses of four
+
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t width(const Request& request, const Step& step) {
@@ -47,7 +49,7 @@ void checkRuns(const Request& request, const RunsCut& cut, const Step& step) {
   CHECK(cut.partsPerRun == ceilDiv(p.inner, cut.partLength));
   CHECK(cut.chunks == ceilDiv(p.outer, cut.rowsPerChunk) * cut.partsPerRun);
   CHECK(step.shape.grid == cut.chunks * p.channels);
-  CHECK(cut.chunks == 1 || p.channels <= 4096);
+  CHECK(cut.chunks == 1 || p.channels <= kArrivalCounters);
   // A part fits its slots wherever it begins; chunks of several rows have whole runs.
   const int64_t v = width(request, step);
   const bool aligned = p.inner % v == 0 && cut.partLength % v == 0;
@@ -65,10 +67,10 @@ void checkColumns(const Request& request, const ColumnsCut& cut, const Step& ste
   CHECK(int64_t{cut.tiles} * cut.threadsX * v >= cut.width && (int64_t{cut.tiles} - 1) * cut.threadsX * v < cut.width);
   CHECK(cut.chunks * cut.rowsPerChunk >= cut.rows && (cut.chunks - int64_t{1}) * cut.rowsPerChunk < cut.rows);
   CHECK(step.shape.grid == cut.tiles * cut.chunks);
-  CHECK(cut.chunks == 1 || cut.tiles <= 4096);
+  CHECK(cut.chunks == 1 || cut.tiles <= kArrivalCounters);
   CHECK(cut.fold == 1 || cut.tiles == 1);  // folded columns of a channel meet in one block
   if (step.kernel == Kernel::TransformColumns && request.mask)
-    CHECK(cut.width % 8 == 0 && v > 1 && cut.threadsX * cut.threadsY * v % 8 == 0);
+    CHECK(cut.width % 8 == 0 && v > 1 && (cut.tiles > 1 ? cut.threadsX : cut.threadsX * cut.threadsY) * v % 8 == 0);
 }
 
 void checkInOrder(const Request& request, const FlatCut& cut, const Step& step) {
@@ -166,8 +168,9 @@ void checkProblems() {
   for (const DType dtype : {DType::Float32, DType::Float64, DType::Float16, DType::BFloat16}) {
     for (const int64_t outer : {1, 2, 7, 32, 1000, 401408}) {
       for (const int64_t channels : {1, 2, 3, 8, 64, 96, 257, 1001, 2048, 10000}) {
-        for (const int64_t inner : {1, 2, 7, 49, 64, 196, 3136, 12544, 1000003}) {
-          if (outer * channels * inner > int64_t{1} << 36) continue;
+        for (const int64_t inner :
+             std::initializer_list<int64_t>{1, 2, 7, 49, 64, 196, 3136, 12544, 1000003, kHuge / 4, kHuge, kHuge + 4096}) {
+          if (inner > 8 * kHuge / (outer * channels)) continue;
           Problem problem;
           problem.outer = outer;
           problem.channels = channels;

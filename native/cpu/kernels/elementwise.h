@@ -102,7 +102,9 @@ KERNEL_INLINE VectorOf<S> forwardVector(const ForwardTensors& tensors, int64_t i
   if constexpr (hasResidual) {
     z += load((const S*)tensors.residual + i, lanes);
     if constexpr (kind != ActivationKind::Identity) {
-      if (tensors.mask) storeMask<C>(tensors.mask + i, ~(typename Simd<C>::Mask)(z <= 0), lanes);
+      // NaN counts as above 0 for relu and as below it for leakyRelu, as in PyTorch.
+      using Mask = typename Simd<C>::Mask;
+      if (tensors.mask) storeMask<C>(tensors.mask + i, kind == ActivationKind::Relu ? ~(Mask)(z <= 0) : (Mask)(z > 0), lanes);
     }
   }
   return activate<kind>(tensors.activation, z);

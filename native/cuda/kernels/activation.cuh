@@ -30,9 +30,9 @@ DEVICE C sigmoid(C x) {
   return C{1} / (C{1} + exponential(-x));
 }
 
-template <Shape shape, class C>
+template <ActivationKind kind, class C>
 DEVICE C activate(Activation activation, C z) {
-  if (shape == Shape::Linear) {
+  if (kind == ActivationKind::Linear) {
     if (activation == Activation::Identity) return z;
     const C below = activation == Activation::Relu ? C{0} : z * kLeakySlope<C>;
     return z <= C{0} ? below : z;
@@ -51,6 +51,12 @@ DEVICE C activate(Activation activation, C z) {
   }
 }
 
+// The side of 0 that counts for the gradient. NaN is above it for relu and below it for leakyRelu, as in PyTorch.
+template <class C>
+DEVICE bool isPositive(Activation activation, C z) {
+  return activation == Activation::Relu ? !(z <= C{0}) : z > C{0};
+}
+
 // The gradient of a piecewise linear activation, given on which side of 0 its argument lies.
 template <class C>
 DEVICE C sideGradient(Activation activation, bool positive, C gradient) {
@@ -59,12 +65,11 @@ DEVICE C sideGradient(Activation activation, bool positive, C gradient) {
 }
 
 // The gradient at z, given the one at activate(z).
-template <Shape shape, class C>
+template <ActivationKind kind, class C>
 DEVICE C activationGradient(Activation activation, C z, C gradient) {
-  if (shape == Shape::Linear) {
+  if (kind == ActivationKind::Linear) {
     if (activation == Activation::Identity) return gradient;
-    // NaN counts as above 0 for relu and as below for leakyRelu, as in PyTorch.
-    return sideGradient(activation, activation == Activation::Relu ? !(z <= C{0}) : z > C{0}, gradient);
+    return sideGradient(activation, isPositive(activation, z), gradient);
   }
   switch (activation) {
     case Activation::Elu:

@@ -23,6 +23,9 @@ struct LaunchShape {
 
 constexpr uint32_t kAccessBytes = 16;
 
+// Most channels or tiles that are merged from chunks: a stream has as many counters.
+constexpr uint32_t kArrivalCounters = 4096;
+
 // Shared memory that kernels want besides what the cut asks for.
 constexpr uint32_t kPreciseScratchBytes = 32 * sizeof(double);  // a double per warp
 constexpr uint32_t kResidentScratchBytes = 1024;

@@ -30,8 +30,6 @@ DEVICE To roundTo(double value) {
     // Of the two floats around the value, the one whose last bit is 1.
     const bool away = value < 0 ? back > value : back < value;
     bits += away ? 1u : 0xffffffffu;
-    if ((bits & 0x80000000u) != 0 && value > 0) bits = 1;            // below the least positive float
-    if ((bits & 0x80000000u) == 0 && value < 0) bits = 0x80000001u;  // and above the greatest negative one
   }
   memcpy(&nearest, &bits, sizeof bits);
   return narrow<To>(nearest);

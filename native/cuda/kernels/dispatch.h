@@ -8,11 +8,11 @@
 namespace cuda_batchnorm::cuda {
 
 // Piecewise linear activations cost nothing beside memory; the others bring code and registers that only they should pay for.
-enum class Shape { Linear, Smooth };
+enum class ActivationKind { Linear, Smooth };
 
-inline Shape shapeOf(Activation activation) {
+inline ActivationKind kindOf(Activation activation) {
   const bool linear = activation == Activation::Identity || activation == Activation::Relu || activation == Activation::LeakyRelu;
-  return linear ? Shape::Linear : Shape::Smooth;
+  return linear ? ActivationKind::Linear : ActivationKind::Smooth;
 }
 
 struct KernelChoice {
@@ -50,19 +50,19 @@ void forElement(const KernelChoice& choice, const Body& body) {
   }
 }
 
-// Calls body(S(), Width<V>(), kind of the activation).
-template <Shape shape>
-struct ShapeOf {
-  static constexpr Shape value = shape;
+template <ActivationKind kind>
+struct KindOf {
+  static constexpr ActivationKind value = kind;
 };
 
+// The same with the kind of the activation: KindOf<kind>().
 template <class Body>
-void forElementAndShape(const KernelChoice& choice, Activation activation, const Body& body) {
+void forElementAndKind(const KernelChoice& choice, Activation activation, const Body& body) {
   forElement(choice, [&](auto element, auto width) {
-    if (shapeOf(activation) == Shape::Linear) {
-      body(element, width, ShapeOf<Shape::Linear>());
+    if (kindOf(activation) == ActivationKind::Linear) {
+      body(element, width, KindOf<ActivationKind::Linear>());
     } else {
-      body(element, width, ShapeOf<Shape::Smooth>());
+      body(element, width, KindOf<ActivationKind::Smooth>());
     }
   });
 }

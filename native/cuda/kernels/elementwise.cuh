@@ -26,7 +26,7 @@ DEVICE void storeMask(uint8_t* mask, const Slot& slot, uint32_t bits) {
 }
 
 // affineAt(e) gives the coefficients of the slot's element e. Sets `bits` where the pre-activation is not below or at 0.
-template <Shape shape, class S, int V, class AffineAt>
+template <ActivationKind kind, class S, int V, class AffineAt>
 DEVICE Pack<S, V> forwardPack(const ForwardTensors& tensors, const Pack<S, V>& input, const Pack<S, V>& residual, const AffineAt& affineAt,
                               uint32_t& bits) {
   using C = Compute<S>;
@@ -36,8 +36,8 @@ DEVICE Pack<S, V> forwardPack(const ForwardTensors& tensors, const Pack<S, V>& i
   for (int e = 0; e < V; ++e) {
     C z = affineAt(e).apply(widen(input.values[e]));
     if (tensors.residual != nullptr) z += widen(residual.values[e]);
-    bits |= (z <= C{0} ? 0u : 1u) << e;
-    output.values[e] = narrow<S>(activate<shape>(tensors.activation, z));
+    bits |= (isPositive(tensors.activation, z) ? 1u : 0u) << e;
+    output.values[e] = narrow<S>(activate<kind>(tensors.activation, z));
   }
   return output;
 }
@@ -69,18 +69,18 @@ struct BackwardPacks {
 };
 
 // The gradient at the pre-activation of element e.
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 DEVICE Compute<S> preActivationGradient(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, int e,
                                         const Affine<Compute<S>>& affine) {
   using C = Compute<S>;
   const C gradient = widen(packs.gradOutput.values[e]);
-  if (shape == Shape::Linear) {
+  if (kind == ActivationKind::Linear) {
     if (tensors.activation == Activation::Identity) return gradient;
     if (tensors.mask != nullptr) return sideGradient(tensors.activation, (packs.bits >> e & 1) != 0, gradient);
   }
   C z = affine.apply(widen(packs.input.values[e]));
   if (tensors.residual != nullptr) z += widen(packs.residual.values[e]);
-  return activationGradient<shape>(tensors.activation, z, gradient);
+  return activationGradient<kind>(tensors.activation, z, gradient);
 }
 
 template <class C>
@@ -91,14 +91,14 @@ DEVICE C inputGradient(const BackwardTensors& tensors, C x, C dz, const Backward
 }
 
 // Writes the gradients of the slot's elements; affineAt(e) gives their coefficients.
-template <Shape shape, class S, int V, class AffineAt>
+template <ActivationKind kind, class S, int V, class AffineAt>
 DEVICE void storeGradients(const BackwardTensors& tensors, const Slot& slot, const BackwardPacks<S, V>& packs, const AffineAt& affineAt) {
   using C = Compute<S>;
   Pack<S, V> gradInput, gradResidual;
   UNROLL
   for (int e = 0; e < V; ++e) {
     const BackwardAffine<C> affine = affineAt(e);
-    const C dz = preActivationGradient<shape>(tensors, packs, e, affine.forward);
+    const C dz = preActivationGradient<kind>(tensors, packs, e, affine.forward);
     gradResidual.values[e] = narrow<S>(dz);
     gradInput.values[e] = narrow<S>(inputGradient(tensors, static_cast<C>(widen(packs.input.values[e])), dz, affine));
   }

@@ -9,7 +9,7 @@ namespace cuda_batchnorm::cuda {
 template <int V>
 constexpr uint32_t kBatch = V == 8 ? 1 : 2;
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientOfColumns(const GradientArguments<ColumnsCut> a) {
   using C = Compute<S>;
   const ChunkOfColumns<V> chunk(a.cut);
@@ -26,13 +26,13 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientOfColumns(const GradientArguments
       packs[b].load(a.tensors, slots[b]);
     }
     UNROLL
-    for (uint32_t b = 0; b < kBatch<V>; ++b) storeGradients<shape>(a.tensors, slots[b], packs[b], [&](int e) { return affine[e]; });
+    for (uint32_t b = 0; b < kBatch<V>; ++b) storeGradients<kind>(a.tensors, slots[b], packs[b], [&](int e) { return affine[e]; });
   }
 }
 
 void launchGradient(const KernelChoice& choice, cudaStream_t stream, const GradientArguments<ColumnsCut>& arguments) {
-  forElementAndShape(choice, arguments.tensors.activation, [&](auto element, auto width, auto shape) {
-    launch(gradientOfColumns<decltype(shape)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
+    launch(gradientOfColumns<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
   });
 }
 

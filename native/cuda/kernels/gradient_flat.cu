@@ -7,7 +7,7 @@ namespace cuda_batchnorm::cuda {
 
 constexpr uint32_t kBatch = kGradientBatch;
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientInOrder(const GradientArguments<FlatCut> a) {
   using C = Compute<S>;
   const ChunkInOrder<V> chunk(a.cut);
@@ -23,13 +23,13 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientInOrder(const GradientArguments<F
     const auto channels = chunk.channels(b);
     const auto affineOf = [&](uint32_t channel) { return readBackwardAffine<C>(a.coefficients, channel, a.tensors.constantStatistics); };
     const BackwardAffine<C> first = affineOf(channels.first);
-    storeGradients<shape>(a.tensors, slots[b], packs[b], [&](int e) { return channels.same ? first : affineOf(chunk.channel(b, e)); });
+    storeGradients<kind>(a.tensors, slots[b], packs[b], [&](int e) { return channels.same ? first : affineOf(chunk.channel(b, e)); });
   }
 }
 
 void launchGradient(const KernelChoice& choice, cudaStream_t stream, const GradientArguments<FlatCut>& arguments) {
-  forElementAndShape(choice, arguments.tensors.activation, [&](auto element, auto width, auto shape) {
-    launch(gradientInOrder<decltype(shape)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
+    launch(gradientInOrder<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
   });
 }
 

@@ -11,7 +11,7 @@ constexpr uint32_t kBatch = V == 8 ? 1 : 2;
 constexpr uint32_t kStretch = 64;  // rows between two additions to the total: short sums lose little
 
 // Leaves the sums of the thread's columns at its place in `values`, which keeps them in the meantime too: registers are scarce.
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const ChunkOfColumns<V>& chunk, SharedArray<Pair<Compute<S>>> values) {
   using C = Compute<S>;
   const uint32_t place = chunk.place();
@@ -37,7 +37,7 @@ DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const Chunk
         UNROLL
         for (int e = 0; e < V; ++e) {
           if (e >= slots[b].high) continue;
-          const C dz = preActivationGradient<shape>(a.tensors, packs[b], e, affine[e]);
+          const C dz = preActivationGradient<kind>(a.tensors, packs[b], e, affine[e]);
           sums[e].first += dz;
           sums[e].second = multiplyAdd(dz, widen(packs[b].input.values[e]) - affine[e].mean, sums[e].second);
         }
@@ -48,13 +48,13 @@ DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const Chunk
   }
 }
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfColumns(const GradientSumsArguments<ColumnsCut> a) {
   using C = Compute<S>;
   const auto values = dynamicShared<Pair<C>>(0);
   const ChunkOfColumns<V> chunk(a.cut);
 
-  if (chunk.active()) sumsOfThread<shape, S, V>(a, chunk, values);
+  if (chunk.active()) sumsOfThread<kind, S, V>(a, chunk, values);
   addColumns<V>(a.cut, chunk, values, AddPairs());
   auto* const partials = static_cast<Pair<C>*>(a.merge.partials);
   const bool last = mergeChunksOfColumns<V>(
@@ -71,8 +71,8 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfColumns(const GradientSumsA
 }
 
 void launchGradientSums(const KernelChoice& choice, cudaStream_t stream, const GradientSumsArguments<ColumnsCut>& arguments) {
-  forElementAndShape(choice, arguments.tensors.activation, [&](auto element, auto width, auto shape) {
-    launch(gradientSumsOfColumns<decltype(shape)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
+    launch(gradientSumsOfColumns<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
   });
 }
 

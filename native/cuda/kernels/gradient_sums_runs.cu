@@ -6,7 +6,7 @@ namespace cuda_batchnorm::cuda {
 
 constexpr uint32_t kBatch = 2;  // slots in flight, of two or three tensors each
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 DEVICE Pair<Compute<S>> sumsOfThread(const BackwardTensors& tensors, const ChunkOfRuns<V>& chunk, const Affine<Compute<S>>& affine) {
   using C = Compute<S>;
   C sums[V] = {}, dots[V] = {};
@@ -23,7 +23,7 @@ DEVICE Pair<Compute<S>> sumsOfThread(const BackwardTensors& tensors, const Chunk
       UNROLL
       for (int e = 0; e < V; ++e) {
         if (e < slots[b].low || e >= slots[b].high) continue;
-        const C dz = preActivationGradient<shape>(tensors, packs[b], e, affine);
+        const C dz = preActivationGradient<kind>(tensors, packs[b], e, affine);
         sums[e] += dz;
         dots[e] = multiplyAdd(dz, widen(packs[b].input.values[e]) - affine.mean, dots[e]);
       }
@@ -56,7 +56,7 @@ DEVICE bool addChunks(const GradientSumsArguments<RunsCut>& a, uint32_t channel,
   return true;
 }
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfRuns(const GradientSumsArguments<RunsCut> a) {
   using C = Compute<S>;
   const auto channels = static_cast<uint32_t>(a.cut.channels);
@@ -66,15 +66,15 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfRuns(const GradientSumsArgu
 
   const ChunkOfRuns<V> mine(a.cut, channel, chunk);
   const Affine<C> affine = readAffine<C>(a.results.coefficients, channel);
-  Pair<C> total = blockTotal(sumsOfThread<shape, S, V>(a.tensors, mine, affine), AddPairs(), scratch);
+  Pair<C> total = blockTotal(sumsOfThread<kind, S, V>(a.tensors, mine, affine), AddPairs(), scratch);
   if (!addChunks(a, channel, chunk, total, scratch) || threadIndex() > 0) return;
   const Channel parameters = readChannel<C>(a.results.parameters, channel);
   writeBackward(a.results, channel, finishBackward<C>(a.results, channel, parameters, total.first, total.second));
 }
 
 void launchGradientSums(const KernelChoice& choice, cudaStream_t stream, const GradientSumsArguments<RunsCut>& arguments) {
-  forElementAndShape(choice, arguments.tensors.activation, [&](auto element, auto width, auto shape) {
-    launch(gradientSumsOfRuns<decltype(shape)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
+    launch(gradientSumsOfRuns<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
   });
 }
 

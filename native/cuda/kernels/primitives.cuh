@@ -79,7 +79,7 @@ template <class T>
 DEVICE T loadGlobal(const T* source) {
   return fromWord<T>(*reinterpret_cast<const WordOf<T>*>(source));
 }
-// Memory that nobody writes while the kernel runs.
+// Memory that nobody writes while the kernel runs, but for a thread that has read what it overwrites.
 template <class T>
 DEVICE T loadReadOnly(const T* source) {
   return fromWord<T>(__ldg(reinterpret_cast<const WordOf<T>*>(source)));

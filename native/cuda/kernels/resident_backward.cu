@@ -17,7 +17,7 @@ struct ResidentSlots {
   }
 };
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 DEVICE Pair<Compute<S>> sumsOfResident(const BackwardTensors& tensors, const ChunkOfRuns<V>& channel, const ResidentSlots<S, V>& slots,
                                        const Affine<Compute<S>>& affine) {
   using C = Compute<S>;
@@ -27,7 +27,7 @@ DEVICE Pair<Compute<S>> sumsOfResident(const BackwardTensors& tensors, const Chu
     UNROLL
     for (int e = 0; e < V; ++e) {
       if (e < slot.low || e >= slot.high) continue;
-      const C dz = preActivationGradient<shape>(tensors, packs, e, affine);
+      const C dz = preActivationGradient<kind>(tensors, packs, e, affine);
       sums[e] += dz;
       dots[e] = multiplyAdd(dz, widen(packs.input.values[e]) - affine.mean, dots[e]);
     }
@@ -38,7 +38,7 @@ DEVICE Pair<Compute<S>> sumsOfResident(const BackwardTensors& tensors, const Chu
   return blockTotal(total, AddPairs(), pairScratch<C>());
 }
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) residentBackward(const ResidentBackwardArguments a) {
   using C = Compute<S>;
   const ChunkOfRuns<V> channel(a.cut, blockIndex(), 0);
@@ -50,20 +50,20 @@ KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) residentBackward(const ResidentBackwa
   if (threadIndex() == 0) parameters = readChannel<C>(a.results.parameters, blockIndex());
   parameters = broadcast(parameters);
   BackwardAffine<C> affine = {affineOf<C>(parameters), C{0}, C{0}};
-  const Pair<C> sums = sumsOfResident<shape>(a.tensors, channel, slots, affine.forward);
+  const Pair<C> sums = sumsOfResident<kind>(a.tensors, channel, slots, affine.forward);
   if (threadIndex() == 0) affine = finishBackward<C>(a.results, blockIndex(), parameters, sums.first, sums.second);
   affine = broadcast(affine);
   forEachSlot(channel, [&](uint32_t i, const Slot& slot) {
-    storeGradients<shape>(a.tensors, slot, slots.load(a.tensors, i, slot), [&](int) { return affine; });
+    storeGradients<kind>(a.tensors, slot, slots.load(a.tensors, i, slot), [&](int) { return affine; });
   });
 }
 
 template <class S>
 void launchFor(const KernelChoice& choice, cudaStream_t stream, const ResidentBackwardArguments& arguments) {
-  if (shapeOf(arguments.tensors.activation) == Shape::Linear) {
-    launch(residentBackward<Shape::Linear, S, kVector<S>>, choice.shape, stream, arguments);
+  if (kindOf(arguments.tensors.activation) == ActivationKind::Linear) {
+    launch(residentBackward<ActivationKind::Linear, S, kVector<S>>, choice.shape, stream, arguments);
   } else {
-    launch(residentBackward<Shape::Smooth, S, kVector<S>>, choice.shape, stream, arguments);
+    launch(residentBackward<ActivationKind::Smooth, S, kVector<S>>, choice.shape, stream, arguments);
   }
 }
 

@@ -46,7 +46,7 @@ DEVICE Moments<Compute<S>> momentsOfResident(const ChunkOfRuns<V>& channel, Shar
   return momentsFromSums(count, mean, sums.first, sums.second);
 }
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) residentForward(const ResidentForwardArguments a) {
   using C = Compute<S>;
   const ChunkOfRuns<V> channel(a.cut, blockIndex(), 0);
@@ -66,7 +66,7 @@ KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) residentForward(const ResidentForward
     const Slot slot = channel.slot(i);
     const Pack<S, V> pack = i < channel.slots() ? slots.load(i) : Pack<S, V>{};
     uint32_t bits = 0;
-    const auto output = forwardPack<shape>(
+    const auto output = forwardPack<kind>(
         a.tensors, pack, loadOptional<S, V>(a.tensors.residual, slot), [&](int) { return affine; }, bits);
     storeSlot(static_cast<S*>(a.tensors.output), slot, output);
     if (a.tensors.mask != nullptr) storeMask<V>(a.tensors.mask, slot, bits);
@@ -75,10 +75,10 @@ KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) residentForward(const ResidentForward
 
 template <class S>
 void launchFor(const KernelChoice& choice, cudaStream_t stream, const ResidentForwardArguments& arguments) {
-  if (shapeOf(arguments.tensors.activation) == Shape::Linear) {
-    launch(residentForward<Shape::Linear, S, kVector<S>>, choice.shape, stream, arguments);
+  if (kindOf(arguments.tensors.activation) == ActivationKind::Linear) {
+    launch(residentForward<ActivationKind::Linear, S, kVector<S>>, choice.shape, stream, arguments);
   } else {
-    launch(residentForward<Shape::Smooth, S, kVector<S>>, choice.shape, stream, arguments);
+    launch(residentForward<ActivationKind::Smooth, S, kVector<S>>, choice.shape, stream, arguments);
   }
 }
 

@@ -7,7 +7,7 @@ namespace cuda_batchnorm::cuda {
 
 constexpr uint32_t kBatch = 4;  // rows in flight
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformColumns(const TransformArguments<ColumnsCut> a) {
   using C = Compute<S>;
   const ChunkOfColumns<V> chunk(a.cut);
@@ -29,7 +29,7 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformColumns(const TransformArguments
     UNROLL
     for (uint32_t b = 0; b < kBatch; ++b) {
       uint32_t bits = 0;
-      const auto output = forwardPack<shape>(
+      const auto output = forwardPack<kind>(
           a.tensors, input[b], residual[b], [&](int e) { return affine[e]; }, bits);
       storeSlot(static_cast<S*>(a.tensors.output), slots[b], output);
       if (a.tensors.mask != nullptr) storeMask<V>(a.tensors.mask, slots[b], bits);
@@ -38,8 +38,8 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformColumns(const TransformArguments
 }
 
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<ColumnsCut>& arguments) {
-  forElementAndShape(choice, arguments.tensors.activation, [&](auto element, auto width, auto shape) {
-    launch(transformColumns<decltype(shape)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
+    launch(transformColumns<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
   });
 }
 

@@ -7,7 +7,7 @@ namespace cuda_batchnorm::cuda {
 
 constexpr uint32_t kBatch = kTransformBatch;
 
-template <Shape shape, class S, int V>
+template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments<FlatCut> a) {
   using C = Compute<S>;
   const ChunkInOrder<V> chunk(a.cut);
@@ -24,7 +24,7 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments
     const auto channels = chunk.channels(b);
     const Affine<C> first = readAffine<C>(a.coefficients, channels.first);
     uint32_t bits = 0;
-    const auto output = forwardPack<shape>(
+    const auto output = forwardPack<kind>(
         a.tensors, input[b], residual[b], [&](int e) { return channels.same ? first : readAffine<C>(a.coefficients, chunk.channel(b, e)); },
         bits);
     storeSlot(static_cast<S*>(a.tensors.output), slots[b], output);
@@ -33,8 +33,8 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments
 }
 
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<FlatCut>& arguments) {
-  forElementAndShape(choice, arguments.tensors.activation, [&](auto element, auto width, auto shape) {
-    launch(transformInOrder<decltype(shape)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
+    launch(transformInOrder<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
   });
 }
 

@@ -70,9 +70,15 @@ uint32_t* Stream::counters() {
   device_.select();
   if (counters_ == nullptr) {
     const std::shared_ptr<Lane> home = device_.homeOf(this);
-    counters_ = static_cast<uint32_t*>(device_.pool().allocate(kBytes, home, Memory::Count::No));
-    CUDA_CHECK(cudaMemsetAsync(counters_, 0, kBytes, home->handle()));
-    if (device_.recording() != nullptr) use({counters_});
+    void* const memory = device_.pool().allocate(kBytes, home, Memory::Count::No);
+    try {
+      CUDA_CHECK(cudaMemsetAsync(memory, 0, kBytes, home->handle()));
+      if (device_.recording() != nullptr) use({memory});
+    } catch (...) {
+      device_.release(memory);
+      throw;
+    }
+    counters_ = static_cast<uint32_t*>(memory);  // only when they are zero
   }
   return counters_;
 }

@@ -8,15 +8,13 @@
 #include <vector>
 
 #include "../../core/backend.h"
+#include "../kernels/arguments.h"
 #include "lane.h"
 #include "staging.h"
 
 namespace cuda_batchnorm::cuda {
 
 class Device;
-
-// Counters that a stream has for its kernels.
-constexpr uint32_t kArrivalCounters = 4096;
 
 class Stream final : public cuda_batchnorm::Stream {
  public:
