@@ -1,20 +1,11 @@
 /** Tensors handed to other libraries and back by DLPack: this package is both sides here. */
 
-import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { BatchNorm, Tensor } from '../lib/index';
 import { device } from './helpers/device';
 import { DTYPES } from './helpers/dtype';
 import { expectError } from './helpers/failure';
-
-/** Waits for queued work, for what is to be done on this thread after it, and for what other tests left to the garbage collector. */
-async function settle(): Promise<void> {
-  await device.synchronize();
-  for (let i = 0; i < 5; ++i) {
-    globalThis.gc!();
-    await turn();
-  }
-}
+import { settle } from './helpers/garbage';
 
 describe('DLPack', () => {
   for (const dtype of DTYPES) {

@@ -2,17 +2,10 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
 import { BatchNorm, batchNormTraining, Tensor } from '../lib/index';
 import { device, emulated } from './helpers/device';
+import { collect } from './helpers/garbage';
 import { skip } from './helpers/shared';
 
 const MIB = 2 ** 20;
-
-/** Collects garbage for so many turns of the event loop, which finalizers wait for, or until `done`. */
-async function collect(turns: number, done = () => false): Promise<void> {
-  for (let i = 0; i < turns && !done(); ++i) {
-    globalThis.gc!();
-    await turn();
-  }
-}
 
 describe('memory', function () {
   this.timeout(600_000);
