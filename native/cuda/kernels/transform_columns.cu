@@ -5,7 +5,9 @@
 
 namespace cuda_batchnorm::cuda {
 
-constexpr uint32_t kBatch = 4;  // rows in flight
+// Rows in flight; smooth activations of eight columns need the registers for themselves.
+template <ActivationKind kind, int V>
+constexpr uint32_t kBatch = kind == ActivationKind::Smooth && V == 8 ? 2 : 4;
 
 template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformColumns(const TransformArguments<ColumnsCut> a) {
@@ -17,17 +19,17 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformColumns(const TransformArguments
     for (int e = 0; e < V; ++e) affine[e] = readAffine<C>(a.coefficients, chunk.channel(e));
   }
   // Whole warps go down together, for the sake of the mask.
-  for (uint32_t first = 0; first < chunk.rows(); first += kBatch * a.cut.threadsY) {
-    Slot slots[kBatch];
-    Pack<S, V> input[kBatch], residual[kBatch];
+  for (uint32_t first = 0; first < chunk.rows(); first += kBatch<kind, V> * a.cut.threadsY) {
+    Slot slots[kBatch<kind, V>];
+    Pack<S, V> input[kBatch<kind, V>], residual[kBatch<kind, V>];
     UNROLL
-    for (uint32_t b = 0; b < kBatch; ++b) {
+    for (uint32_t b = 0; b < kBatch<kind, V>; ++b) {
       slots[b] = chunk.slot(first + chunk.y() + b * a.cut.threadsY);
       input[b] = loadSlot<S, V>(static_cast<const S*>(a.tensors.input), slots[b]);
       residual[b] = loadOptional<S, V>(a.tensors.residual, slots[b]);
     }
     UNROLL
-    for (uint32_t b = 0; b < kBatch; ++b) {
+    for (uint32_t b = 0; b < kBatch<kind, V>; ++b) {
       uint32_t bits = 0;
       const auto output = forwardPack<kind>(
           a.tensors, input[b], residual[b], [&](int e) { return affine[e]; }, bits);
