@@ -23,7 +23,7 @@ export interface BackendReport {
 
 /** Memory of a device, in bytes. */
 export interface MemoryUse {
-  /** Held by tensors and by passes saved for backward, now. */
+  /** Held by tensors, by passes saved for backward, by graphs and by what was given to other libraries, now. */
   readonly live: number;
   /** The most that was ever live at once. */
   readonly peak: number;
@@ -83,7 +83,7 @@ export class Device {
   static list(): readonly Device[] {
     return addon()
       .deviceNames()
-      .map((name) => Device.get(name));
+      .flatMap((name) => openIfItWorks(name) ?? []);
   }
 
   /** Every backend this package knows, and why those that do not work here do not. Never throws. */
@@ -196,14 +196,33 @@ export function backendOf(device: Device, backend: 'native' | 'cudnn'): NativeBa
 }
 
 function openDevice(deviceName: unknown, name: string): Device {
-  const fullName = resolveName(deviceName, name);
-  const device = devices.get(fullName) ?? makeDevice(addon().device(fullName));
-  devices.set(fullName, device).set(deviceName, device);
+  const device = deviceName === 'auto' ? openBest() : openNamed(resolveName(deviceName, name));
+  devices.set(deviceName, device);
   return device;
 }
 
+function openBest(): Device {
+  const gpu = addon().deviceNames().includes('cuda:0') ? openIfItWorks('cuda:0') : undefined;
+  return gpu ?? openNamed('cpu');
+}
+
+function openNamed(fullName: string): Device {
+  const device = devices.get(fullName) ?? makeDevice(addon().device(fullName));
+  devices.set(fullName, device);
+  return device;
+}
+
+/** Undefined for a device that is there and does not work: taken by another process, say. */
+function openIfItWorks(fullName: string): Device | undefined {
+  try {
+    return openNamed(fullName);
+  } catch (error) {
+    if (error instanceof BatchNormError && error.code === 'ERR_DEVICE_UNAVAILABLE') return undefined;
+    throw error;
+  }
+}
+
 function resolveName(deviceName: unknown, name: string): string {
-  if (deviceName === 'auto') return addon().deviceNames().includes('cuda:0') ? 'cuda:0' : 'cpu';
   if (deviceName === 'cuda') return 'cuda:0';
   if (deviceName === 'cpu' || (typeof deviceName === 'string' && /^cuda:(0|[1-9]\d{0,3})$/.test(deviceName))) return deviceName;
   throw expected(`a Device, 'auto', 'cpu', 'cuda' or 'cuda:<number>'`, name, deviceName);

@@ -39,7 +39,7 @@ export class Event implements Disposable {
    * Resolves when the work before the event is done; on the CPU device, when all work queued so far is. Rejects with the error of work
    * that failed.
    *
-   * @throws {BatchNormError} `ERR_DISPOSED`, `ERR_STATE` while a graph is captured on the device, `ERR_CUDA`, by rejection.
+   * @throws {BatchNormError} `ERR_DISPOSED`, `ERR_CUDA`, by rejection.
    */
   async synchronize(): Promise<void> {
     await checkEvent(this, 'this', this.device).synchronize();

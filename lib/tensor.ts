@@ -171,10 +171,11 @@ export class Tensor implements Disposable {
     const { deviceName, dtype, shape, address } = readOffer(pointer);
     const draft = checkDraft(shape, { dtype, device: deviceName }, dtype);
     if (draft.size > 0) checkPointer(address, draft);
-    const native = nativeDevice(draft.device).adoptDLPack(pointer, draft.byteLength);
-    if (draft.size > 0) return makeTensor(new Storage(native), shape, dtype, draft.device);
-    native.release(); // it has no memory to hold
-    return filledTensor(draft, () => {});
+    const adopt = () => nativeDevice(draft.device).adoptDLPack(pointer, draft.byteLength);
+    if (draft.size > 0) return makeTensor(new Storage(adopt()), shape, dtype, draft.device);
+    const empty = filledTensor(draft, () => {}); // first, because it may fail
+    adopt().release(); // it has no memory to hold
+    return empty;
   }
 
   /** Whether {@link Tensor.dispose} was called. */
@@ -257,7 +258,7 @@ export class Tensor implements Disposable {
 
   /**
    * The tensor for another library, by DLPack: the address of a new DLManagedTensor (DLPack's interface of version 0), which the other
-   * library must free by calling its deleter, on any thread. It shares the memory, and keeps it until then, though this tensor be
+   * library must free by calling its deleter, on any thread, when its own work on the memory is done or ordered before this device's. It shares the memory, and keeps it until then, though this tensor be
    * disposed; memory from {@link Tensor.fromPointer} must be kept by its owner.
    *
    * The other library knows nothing of queued work: wait for it first (`await device.synchronize()`).

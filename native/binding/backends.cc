@@ -7,6 +7,7 @@
 
 #ifdef CUDA_BATCHNORM_CUDA
 #include "../cuda/backend.h"
+#include "../cuda/kernels/conversion.h"
 #include "../cuda/runtime/device.h"
 #include "../cuda/runtime/system.h"
 #endif
@@ -25,10 +26,16 @@ BackendReport cudaReport() { return cuda::report(); }
 
 std::vector<std::string> cudaDeviceNames() { return cuda::deviceNames(); }
 
+// A GPU that is there may still not work: taken by another process, its memory full, of a generation this build has no kernels for.
 BackedDevice openCudaDevice(const std::string& name) {
-  auto device = std::make_shared<cuda::Device>(cuda::deviceNumber(name));
-  auto backend = std::make_shared<cuda::Backend>();
-  return {std::move(device), std::move(backend)};
+  const int number = cuda::deviceNumber(name);
+  try {
+    auto device = std::make_shared<cuda::Device>(number);
+    cuda::requireKernels();
+    return {std::move(device), std::make_shared<cuda::Backend>()};
+  } catch (const Error& error) {
+    throw Error(ErrorCode::DeviceUnavailable, "Device " + name + " is not available: " + error.what());
+  }
 }
 
 #else

@@ -1,5 +1,8 @@
 /** After a kernel has gone wrong a GPU does nothing more: every call says so, and the process lives. */
 
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { expect } from 'chai';
 import { BatchNorm, batchNormInference, Device, Tensor } from '../../lib/index';
 import { describeEmulated } from '../helpers/cuda';
@@ -59,6 +62,19 @@ describeEmulated('a lost device', () => {
     await expectRejection(input.read(), 'ERR_CUDA');
     await expectRejection(device.synchronize(), 'ERR_CUDA');
     await expectRejection(layer.stateDict(), 'ERR_CUDA');
+  });
+
+  it('is not available to who asks for it first, and auto falls back', async () => {
+    lose();
+    await expectRejection(device.synchronize(), 'ERR_CUDA');
+    const program = `
+      require('tsx/cjs');
+      const { Device } = require(${JSON.stringify(resolve(__dirname, '../../lib/index.ts'))});
+      let code;
+      try { Device.get('cuda'); } catch (error) { code = error.code; }
+      require('node:worker_threads').parentPort.postMessage({ code, auto: Device.get().name, list: Device.list().map(String) });`;
+    const [seen] = await once(new Worker(program, { eval: true }), 'message');
+    expect(seen).to.deep.equal({ code: 'ERR_DEVICE_UNAVAILABLE', auto: 'cpu', list: ['Device cpu'] });
   });
 
   it('leaves the CPU and what is plain fact alone, and lets go of what it held', () => {

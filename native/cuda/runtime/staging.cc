@@ -56,10 +56,19 @@ Pinned::Block Staging::allocate(size_t size) {
 }
 
 void Staging::giveBack(Pinned::Block block) noexcept {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  idleBytes_ += block.size;
-  idle_.push_back(std::move(block));
-  while (idleBytes_ > kMostIdle && outOfUse(idle_.front())) free(idle_.begin());
+  Blocks surplus;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    idleBytes_ += block.size;
+    idle_.push_back(std::move(block));
+    while (idleBytes_ > kMostIdle && outOfUse(idle_.front())) {
+      idleBytes_ -= idle_.front().size;
+      surplus.push_back(std::move(idle_.front()));
+      idle_.erase(idle_.begin());
+    }
+  }
+  // This waits for the device, and other copies must not wait with it.
+  for (const Pinned::Block& freed : surplus) quietly(cudaFreeHost(freed.memory));
 }
 
 void Staging::trim() {
