@@ -16,7 +16,7 @@ DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const Chunk
   using C = Compute<S>;
   const uint32_t place = chunk.place();
   UNROLL
-  for (int e = 0; e < V; ++e) values.store(place + e, {});
+  for (uint32_t e = 0; e < V; ++e) values.store(place + e, {});
   Affine<C> affine[V];
   UNROLL
   for (int e = 0; e < V; ++e) affine[e] = readAffine<C>(a.results.coefficients, chunk.channel(e));
@@ -44,7 +44,7 @@ DEVICE void sumsOfThread(const GradientSumsArguments<ColumnsCut>& a, const Chunk
       }
     }
     UNROLL
-    for (int e = 0; e < V; ++e) values.store(place + e, AddPairs()(values.load(place + e), sums[e]));
+    for (uint32_t e = 0; e < V; ++e) values.store(place + e, AddPairs()(values.load(place + e), sums[e]));
   }
 }
 

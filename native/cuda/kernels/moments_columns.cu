@@ -84,7 +84,7 @@ DEVICE void momentsOfThread(const S* input, const ColumnsCut& cut, const ChunkOf
   using C = Compute<S>;
   const uint32_t place = chunk.place();
   UNROLL
-  for (int e = 0; e < V; ++e) values.store(place + e, {});
+  for (uint32_t e = 0; e < V; ++e) values.store(place + e, {});
   const uint32_t stretch = kBatch * kBatches * cut.threadsY;
   for (uint32_t begin = chunk.y(); begin < chunk.rows(); begin += stretch) {
     const uint32_t end = begin + stretch < chunk.rows() ? begin + stretch : chunk.rows();
@@ -97,7 +97,8 @@ DEVICE void momentsOfThread(const S* input, const ColumnsCut& cut, const ChunkOf
     UNROLL
     for (int e = 0; e < V; ++e) {
       const Moments<C> moments = momentsFromSums(sums.count(e), sums.shift[e], sums.sum[e], sums.squares[e]);
-      values.store(place + e, merge(values.load(place + e), moments));
+      const uint32_t at = place + static_cast<uint32_t>(e);
+      values.store(at, merge(values.load(at), moments));
     }
   }
 }
