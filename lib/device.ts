@@ -110,7 +110,8 @@ export class Device {
    * `synchronize`, events) cannot be part of a graph and throws `ERR_STATE`. New tensors get their memory during the capture, and their
    * elements at the first launch.
    *
-   * @param fn - must be done when it returns: it may not be asynchronous. What it throws is thrown on, and nothing is left of the capture.
+   * @param fn - must be done when it returns: it may not be asynchronous. What it throws is thrown on, and nothing is left of the capture; a
+   * pass saved before that it used is used up.
    * @throws {BatchNormError} `ERR_STATE` on the CPU device, which has no graphs, and within another capture; `ERR_INVALID_ARGUMENT`,
    * `ERR_OUT_OF_MEMORY`, `ERR_CUDA`.
    */
@@ -133,12 +134,26 @@ export class Device {
     }
   }
 
-  /** Resolves when everything queued on this device so far, on all its streams, is done. Rejects with the error of work that failed. */
-  synchronize(): Promise<void> {
-    return this.#native.synchronize();
+  /**
+   * Resolves when everything queued on this device so far, on all its streams, is done. Rejects with the error of work that failed.
+   *
+   * @throws {BatchNormError} `ERR_STATE` while a graph is captured on the device, `ERR_CUDA`, by rejection.
+   */
+  async synchronize(): Promise<void> {
+    if (captureOf(this) !== undefined) {
+      throw new BatchNormError(
+        'ERR_STATE',
+        `Expected no wait while a graph is captured on ${this.name}: only work of the device can be part of a graph`,
+      );
+    }
+    await this.#native.synchronize();
   }
 
-  /** Blocks the calling thread, event loop included, until everything queued on this device so far is done. */
+  /**
+   * Blocks the calling thread, event loop included, until everything queued on this device so far is done.
+   *
+   * @throws {BatchNormError} `ERR_STATE` while a graph is captured on the device, `ERR_CUDA`.
+   */
   synchronizeSync(): void {
     this.#native.synchronizeSync();
   }

@@ -16,12 +16,14 @@ let nativeEvent: (event: Event) => NativeEvent | undefined;
 export class Event implements Disposable {
   /** The device of the stream. */
   readonly device: Device;
-  #native: NativeEvent | undefined;
+  readonly #native: NativeEvent;
+  #disposed = false;
+  #waits = 0; // that have not ended
 
   static {
     makeEvent = (device, native) => new Event(INTERNAL, device, native);
     isEvent = (value): value is Event => typeof value === 'object' && value !== null && #native in value;
-    nativeEvent = (event) => event.#native;
+    nativeEvent = (event) => (event.#disposed ? undefined : event.#native);
   }
 
   private constructor(key: unknown, device: Device, native: NativeEvent) {
@@ -32,7 +34,7 @@ export class Event implements Disposable {
 
   /** Whether {@link Event.dispose} was called. */
   get disposed(): boolean {
-    return this.#native === undefined;
+    return this.#disposed;
   }
 
   /**
@@ -42,7 +44,8 @@ export class Event implements Disposable {
    * @throws {BatchNormError} `ERR_DISPOSED`, `ERR_CUDA`, by rejection.
    */
   async synchronize(): Promise<void> {
-    await checkEvent(this, 'this', this.device).synchronize();
+    const native = checkEvent(this, 'this', this.device);
+    await this.#during(native.synchronize());
   }
 
   /**
@@ -53,19 +56,33 @@ export class Event implements Disposable {
   async elapsed(earlier: Event): Promise<number> {
     const start = checkEvent(earlier, 'earlier', this.device);
     const end = checkEvent(this, 'this', this.device);
-    await Promise.all([start.synchronize(), end.synchronize()]);
-    return end.since(start);
+    const both = Promise.all([start.synchronize(), end.synchronize()]);
+    return earlier.#during(this.#during(both.then(() => end.since(start))));
   }
 
-  /** Gives the event back; streams that were made to wait for it do so all the same. A second call does nothing. */
+  /** Gives the event back; streams that were made to wait for it, and promises, do so all the same. A second call does nothing. */
   dispose(): void {
-    this.#native?.release();
-    this.#native = undefined;
+    this.#disposed = true;
+    this.#letGo();
   }
 
   /** As {@link Event.dispose}, for `using`. */
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  async #during<T>(wait: Promise<T>): Promise<T> {
+    this.#waits += 1;
+    try {
+      return await wait;
+    } finally {
+      this.#waits -= 1;
+      this.#letGo();
+    }
+  }
+
+  #letGo(): void {
+    if (this.#disposed && this.#waits === 0) this.#native.release();
   }
 
   /** The event by its device. */

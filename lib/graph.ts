@@ -17,7 +17,8 @@ export interface LaunchOptions {
 /**
  * Work that was captured by {@link Device.capture}, to be done again and again on the same memory at the price of one operation.
  *
- * It reads and writes the tensors it was captured with, and keeps their memory until it is disposed, though they be disposed before. A
+ * It reads and writes the tensors it was captured with, and keeps their memory until it is disposed, though they be disposed before; but
+ * what another library owns (`Tensor.fromPointer`, `Tensor.fromDLPack`) must be kept as long as the graph is launched. A
  * training pass of a layer in it updates the running statistics at each launch, and counts as a batch at each launch.
  */
 export class Graph implements Disposable {

@@ -65,4 +65,18 @@ describe('events', () => {
       expectError(() => new Class(), 'ERR_INVALID_ARGUMENT', 'construction');
     }
   });
+
+  it('may be disposed while somebody waits for them', async () => {
+    const stream = device.createStream();
+    const time = () => {
+      using before = stream.record();
+      using after = stream.record();
+      return after.elapsed(before);
+    };
+    expect(await time()).to.be.at.least(0);
+    const event = stream.record();
+    const done = event.synchronize();
+    event.dispose();
+    await done;
+  });
 });

@@ -77,9 +77,10 @@ std::unique_ptr<Capture> Device::capture() {
 void Device::notify(Completion completion) {
   if (hasOneLane()) return defaultStream_.notify(std::move(completion));
   select();
-  refuseWhileRecording("wait");
   std::vector<SharedEvent> events;
-  for (const Lane* lane : lanes_) events.push_back(lane->mark());
+  for (const Lane* lane : lanes_) {
+    if (!isRecorded(lane)) events.push_back(lane->mark());
+  }
   waiter_.submit(std::move(events), std::move(completion));
 }
 
@@ -107,10 +108,12 @@ void Device::refuseWhileRecording(const char* action) const {
                                     ": only work of the device can be part of a graph");
 }
 
+// Its work is not done now: there is nothing to wait for.
+bool Device::isRecorded(const Lane* lane) const { return recording_ != nullptr && recording_->recorded().lane().get() == lane; }
+
 void Device::waitForLanes() const {
   for (const Lane* lane : lanes_) {
-    const bool recorded = recording_ != nullptr && recording_->recorded().lane().get() == lane;
-    if (!recorded) CUDA_CHECK(cudaStreamSynchronize(lane->handle()));
+    if (!isRecorded(lane)) CUDA_CHECK(cudaStreamSynchronize(lane->handle()));
   }
 }
 

@@ -57,6 +57,7 @@ class Device final : public cuda_batchnorm::Device {
   void refuseWhileRecording(const char* action) const;
 
  private:
+  bool isRecorded(const Lane* lane) const;
   void waitForLanes() const;
 
   // Members are destroyed from the last to the first: blocks and streams before the lanes they are on are forgotten.
