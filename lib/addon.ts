@@ -209,11 +209,28 @@ export interface NativeDevice {
   synchronizeSync(): void;
 }
 
+/** Why a backend does not work, for programs. The words are those of native/core/backend.h, and 'addon'. */
+export type BackendCause =
+  | 'addon'
+  | 'not-built'
+  | 'no-driver'
+  | 'driver-too-old'
+  | 'no-device'
+  | 'device-too-old'
+  | 'not-found'
+  | 'other-version'
+  | 'unreadable'
+  | 'no-cuda'
+  | 'failed';
+
 export interface NativeReport {
   name: string;
   available: boolean;
   reason: string;
+  /** '' where it works. */
+  cause: '' | BackendCause;
   version: string;
+  path: string;
 }
 
 /** What a DLManagedTensor says of itself. */

@@ -1,5 +1,5 @@
 import { inspect, types } from 'node:util';
-import { addon, type NativeBackend, type NativeDevice, type NativeStream } from './addon';
+import { addon, type BackendCause, type NativeBackend, type NativeDevice, type NativeStream } from './addon';
 import { captureOf, runCaptured } from './capture';
 import { BatchNormError, expected } from './errors';
 import { type Graph, makeGraph } from './graph';
@@ -17,8 +17,17 @@ export interface BackendReport {
   readonly available: boolean;
   /** Why it does not; absent where it does. */
   readonly reason?: string;
+  /**
+   * The same for programs: the native addon cannot be loaded (`'addon'`); this build does not contain the backend (`'not-built'`); there is
+   * no NVIDIA driver, or one older than the CUDA runtime; there is no GPU, or none of a generation that is supported; the backend's library
+   * is not found, of another major version, or cannot be loaded; CUDA, which the library needs, does not work (`'no-cuda'`); the library
+   * reports an error (`'failed'`).
+   */
+  readonly cause?: BackendCause;
   /** Version of its library; for the CPU the instruction set and number of threads. Absent where unknown. */
   readonly version?: string;
+  /** File of a library that was opened at run time: cuDNN's. */
+  readonly path?: string;
 }
 
 /** Memory of a device, in bytes. */
@@ -91,10 +100,17 @@ export class Device {
     try {
       return addon()
         .report()
-        .map(({ name, available, reason, version }) => ({ name, available, ...(reason && { reason }), ...(version && { version }) }));
+        .map(({ name, available, reason, cause, version, path }) => ({
+          name,
+          available,
+          ...(reason && { reason }),
+          ...(cause && { cause }),
+          ...(version && { version }),
+          ...(path && { path }),
+        }));
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
-      return ['cpu', 'cuda', 'cudnn'].map((name) => ({ name, available: false, reason }));
+      return ['cpu', 'cuda', 'cudnn'].map((name) => ({ name, available: false, reason, cause: 'addon' }));
     }
   }
 

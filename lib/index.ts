@@ -7,6 +7,7 @@
  */
 
 export type { Activation } from './activation';
+export type { BackendCause } from './addon';
 export { type BackwardOptions, BatchNorm, type BatchNormOptions, type LoadOptions } from './batch_norm';
 export { type BackendReport, Device, type DeviceName, type MemoryUse } from './device';
 export type { DType, NumericArray, ParameterDType } from './dtype';

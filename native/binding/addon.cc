@@ -36,7 +36,9 @@ Napi::Value report(const Napi::CallbackInfo& info) {
     object["name"] = backend.name;
     object["available"] = Napi::Boolean::New(info.Env(), backend.available);
     object["reason"] = backend.reason;
+    object["cause"] = backend.cause;
     object["version"] = backend.version;
+    object["path"] = backend.path;
     reports[reports.Length()] = object;
   }
   return reports;

@@ -41,7 +41,11 @@ BackedDevice openCudaDevice(const std::string& name) {
 #else
 
 BackendReport cudaReport() {
-  return {"cuda", false, "this build contains no CUDA code (CUDA compiler at build time: " CUDA_BATCHNORM_CUDA_COMPILER ")", ""};
+  BackendReport report;
+  report.name = "cuda";
+  report.reason = "this build contains no CUDA code (CUDA compiler at build time: " CUDA_BATCHNORM_CUDA_COMPILER ")";
+  report.cause = cause::kNotBuilt;
+  return report;
 }
 
 std::vector<std::string> cudaDeviceNames() { return {}; }
@@ -52,7 +56,13 @@ BackedDevice openCudaDevice(const std::string& name) {
 
 #endif
 
-BackendReport cudnnReport() { return {"cudnn", false, "this version has no cuDNN backend yet", ""}; }
+BackendReport cudnnReport() {
+  BackendReport report;
+  report.name = "cudnn";
+  report.reason = "this version has no cuDNN backend yet";
+  report.cause = cause::kNotBuilt;
+  return report;
+}
 
 }  // namespace
 

@@ -183,7 +183,23 @@ struct BackendReport {
   std::string name;  // "cpu", "cuda", "cudnn"
   bool available = false;
   std::string reason;   // why not, in words; empty when available
-  std::string version;  // CPU: instruction set and threads; CUDA: runtime; empty when unknown
+  std::string cause;    // the same for programs: one of the words below; empty when available
+  std::string version;  // CPU: instruction set and threads; CUDA: runtime; cuDNN: its version; empty when unknown
+  std::string path;     // of a library that was opened at run time
 };
+
+// Why a backend does not work.
+namespace cause {
+constexpr char kNotBuilt[] = "not-built";           // this build does not contain it
+constexpr char kNoDriver[] = "no-driver";           // no NVIDIA driver
+constexpr char kDriverTooOld[] = "driver-too-old";  // older than the CUDA runtime
+constexpr char kNoDevice[] = "no-device";           // no GPU
+constexpr char kDeviceTooOld[] = "device-too-old";  // no GPU of a generation this package has kernels for
+constexpr char kNotFound[] = "not-found";           // the library
+constexpr char kOtherVersion[] = "other-version";   // the library is of another major version
+constexpr char kUnreadable[] = "unreadable";        // the library is there and cannot be loaded
+constexpr char kNoCuda[] = "no-cuda";               // the library is there, but CUDA does not work
+constexpr char kFailed[] = "failed";                // the library itself reports an error
+}  // namespace cause
 
 }  // namespace cuda_batchnorm
