@@ -16,8 +16,6 @@
 namespace cuda_batchnorm::cuda {
 namespace {
 
-constexpr size_t kAlignment = 256;
-
 bool aligned(std::initializer_list<const void*> tensors) {
   for (const void* tensor : tensors) {
     if (reinterpret_cast<uintptr_t>(tensor) % kAccessBytes != 0) return false;
@@ -25,35 +23,30 @@ bool aligned(std::initializer_list<const void*> tensors) {
   return true;
 }
 
-// Memory for one operation, ordered with it: given back as soon as the operation is queued.
+size_t computeBytes(const Problem& problem) { return problem.dtype == DType::Float64 ? sizeof(double) : sizeof(float); }
+
+// What the steps of one operation leave for each other. Null where they leave nothing.
 class Workspace {
  public:
-  Workspace(Stream& stream, const Problem& problem, const Plan& plan) : stream_(stream) {
-    if (!plan.coefficients) return;
-    const size_t compute = problem.dtype == DType::Float64 ? sizeof(double) : sizeof(float);
-    const size_t row = roundUp(static_cast<size_t>(problem.channels) * compute);
-    const size_t partials = roundUp(static_cast<size_t>(plan.partials) * 4 * compute);  // moments have four values, sums two
-    memory_ = static_cast<char*>(stream.allocate(kRows * row + partials));
-    coefficients_ = {memory_, memory_ + row, memory_ + 2 * row, memory_ + 3 * row, memory_ + 4 * row};
-    partials_ = memory_ + kRows * row;
-  }
-  ~Workspace() {
-    if (memory_ != nullptr) stream_.release(memory_);
-  }
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
+  Workspace(Stream& stream, const Problem& problem, const Plan& plan)
+      : stream_(stream),
+        row_(plan.coefficients ? roundUp(static_cast<size_t>(problem.channels) * computeBytes(problem)) : 0),
+        // Moments have four values, sums two.
+        scratch_(stream, kRows * row_ + static_cast<size_t>(plan.partials) * 4 * computeBytes(problem)) {}
 
-  const Coefficients& coefficients() const { return coefficients_; }
-  Merge merge() const { return {partials_, stream_.counters()}; }
+  Coefficients coefficients() const { return {row(0), row(1), row(2), row(3), row(4)}; }
+  Merge merge() const { return {row(kRows), stream_.counters()}; }
 
  private:
   static constexpr size_t kRows = 5;
+  static constexpr size_t kAlignment = 256;
   static size_t roundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
+  char* row(size_t i) const { return scratch_.memory() + i * row_; }
+
   Stream& stream_;
-  char* memory_ = nullptr;
-  Coefficients coefficients_;
-  void* partials_ = nullptr;
+  const size_t row_;  // bytes
+  const Scratch scratch_;
 };
 
 // One operation: what was asked for, the plan, and the workspace. Steps take their arguments from it.
@@ -81,7 +74,7 @@ class Operations {
   void launch(const Step& step) {
     const KernelChoice choice = {problem_.dtype, step.wide, step.shape};
     const cudaStream_t stream = stream_.handle();
-    const Coefficients& coefficients = workspace_.coefficients();
+    const Coefficients coefficients = workspace_.coefficients();
     switch (step.kernel) {
       case Kernel::Coefficients:
         return launchCoefficients(choice, stream, {parameters, coefficients, problem_.channels});

@@ -9,20 +9,6 @@
 namespace cuda_batchnorm::cuda {
 namespace {
 
-class Workspace {
- public:
-  Workspace(Stream& stream, size_t bytes) : stream_(stream), memory_(stream.allocate(bytes)) {}
-  ~Workspace() { stream_.release(memory_); }
-  Workspace(const Workspace&) = delete;
-  Workspace& operator=(const Workspace&) = delete;
-
-  void* memory() const { return memory_; }
-
- private:
-  Stream& stream_;
-  void* memory_;
-};
-
 // A place in the order of a stream.
 class Place final : public Event {
  public:
@@ -83,14 +69,6 @@ uint32_t* Stream::counters() {
   return counters_;
 }
 
-void* Stream::allocate(size_t bytes) {
-  void* const memory = device_.allocate(bytes, this);
-  if (device_.recording() != nullptr) use({memory});
-  return memory;
-}
-
-void Stream::release(void* block) noexcept { device_.release(block); }
-
 void Stream::begin(const char* action) const {
   device_.select();
   device_.refuseWhileRecording(action);
@@ -108,7 +86,7 @@ void Stream::upload(void* destination, DType to, const void* host, DType from, i
     staged.usedOn(handle());
   };
   if (to == from) return copyTo(destination);
-  const Workspace values(*this, bytes);
+  const Scratch values(*this, bytes);
   copyTo(values.memory());
   convert(handle(), destination, to, values.memory(), from, count);
 }
@@ -126,7 +104,7 @@ void Stream::download(void* host, DType to, const void* source, DType from, int6
   if (to == from) {
     copyFrom(source);
   } else {
-    const Workspace values(*this, bytes);
+    const Scratch values(*this, bytes);
     convert(handle(), values.memory(), to, source, from, count);
     copyFrom(values.memory());
   }
@@ -176,6 +154,15 @@ void Stream::synchronize() {
 
 void Stream::deliver(const std::vector<Arrival>& arrivals) {
   for (const Arrival& arrival : arrivals) std::memcpy(arrival.host, arrival.staged.memory(), arrival.bytes);
+}
+
+void Scratch::Release::operator()(char* memory) const noexcept { device.release(memory); }
+
+Scratch::Scratch(Stream& stream, size_t bytes) : memory_(nullptr, Release{stream.device()}) {
+  if (bytes == 0) return;
+  Device& device = stream.device();
+  memory_.reset(static_cast<char*>(device.allocate(bytes, &stream)));
+  if (device.recording() != nullptr) stream.use({memory()});
 }
 
 }  // namespace cuda_batchnorm::cuda

@@ -33,9 +33,6 @@ class Stream final : public cuda_batchnorm::Stream {
   void use(const void* const* first, const void* const* last);
   // kArrivalCounters of them, in device memory, zero; kernels leave them so. No other stream uses them.
   uint32_t* counters();
-  // Memory for one operation, which may be released when its kernels are queued.
-  void* allocate(size_t bytes);
-  void release(void* block) noexcept;
 
   void upload(void* destination, DType to, const void* host, DType from, int64_t count) override;
   void download(void* host, DType to, const void* source, DType from, int64_t count) override;
@@ -62,6 +59,22 @@ class Stream final : public cuda_batchnorm::Stream {
   std::shared_ptr<Lane> lane_;
   uint32_t* counters_ = nullptr;
   std::vector<Arrival> arrivals_;  // until somebody waits for them
+};
+
+// Memory for one operation of the stream, which goes back, in the order of the stream, when it goes out of scope. Null for no bytes.
+class Scratch {
+ public:
+  Scratch(Stream& stream, size_t bytes);
+
+  char* memory() const { return memory_.get(); }
+
+ private:
+  struct Release {
+    Device& device;
+    void operator()(char* memory) const noexcept;
+  };
+
+  std::unique_ptr<char, Release> memory_;
 };
 
 }  // namespace cuda_batchnorm::cuda
