@@ -73,7 +73,7 @@ export interface NativeStream {
     weight: NativeBuffer | null,
     bias: NativeBuffer | null,
     output: NativeBuffer,
-    statistics: NativeBuffer, // [3, channels]: mean high, mean low, biased variance
+    statistics: NativeBuffer, // [3, channels]: mean high, mean low, biased variance; cuDNN's are [2, channels]: mean, 1/√(variance + eps)
     mask: NativeBuffer | null,
     runningMean: NativeBuffer | null,
     runningVariance: NativeBuffer | null,
@@ -109,6 +109,7 @@ export interface NativeStream {
     eps: number,
     gradOutput: NativeBuffer,
     input: NativeBuffer,
+    output: NativeBuffer | null, // of the forward pass; cuDNN reads it where there is an activation
     residual: NativeBuffer | null,
     mask: NativeBuffer | null,
     statistics: NativeBuffer | null, // of training; null: constant mean and variance below
@@ -162,9 +163,10 @@ export interface Given {
   gradResidual?: boolean;
 }
 
+export type CudnnMode = 'spatial' | 'spatial-persistent' | 'per-activation';
+
 /** The three operations; which library computes them. */
 export interface NativeBackend {
-  readonly name: string; // 'native' or 'cudnn'
   /** What the operation would launch, all tensors being aligned; nothing where there are no kernels to launch. */
   explain(
     operation: 'trainingForward' | 'inferenceForward' | 'backward',
@@ -176,7 +178,10 @@ export interface NativeBackend {
     activation: ActivationCode,
     given: Given,
   ): KernelLaunch[];
-  /** Bytes of the mask that stands for the residual in backward; 0 where the backend wants the residual itself. */
+  /**
+   * Bytes of the mask that stands for the residual in backward; 0 where the backend wants the residual itself. cuDNN's is its reserve space,
+   * which it may want without a residual too.
+   */
   maskBytes(
     outer: number,
     channels: number,
@@ -184,6 +189,7 @@ export interface NativeBackend {
     dtype: DTypeCode,
     parameterDtype: DTypeCode,
     activation: ActivationCode,
+    residual: boolean,
   ): number;
 }
 
@@ -199,6 +205,8 @@ export interface NativeDevice {
   wrap(pointer: bigint, byteLength: number): NativeBuffer;
   /** The memory of a DLManagedTensor; release() has its deleter called, once the work queued by then is done. */
   adoptDLPack(pointer: bigint, byteLength: number): NativeBuffer;
+  /** `mode`: '' for whatever is best. Throws ERR_DEVICE_UNAVAILABLE with the reason. */
+  cudnn(mode: '' | CudnnMode): NativeBackend;
   createStream(): NativeStream;
   /** Records what `body` queues on the stream it is given; what it throws is thrown on, and the recording dropped. */
   capture(body: (stream: NativeStream) => void): NativeGraph;

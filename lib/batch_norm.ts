@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import type { Activation } from './activation';
 import { ACTIVATION_CODES } from './addon';
+import type { BackendName } from './backend';
 import { captureOf } from './capture';
 import { checkDevice, type Device, streamOf } from './device';
 import { checkParameterDType, type ParameterDType } from './dtype';
@@ -44,7 +45,7 @@ export interface BatchNormOptions {
   /** A device or the name of one; `'auto'` when left out. */
   device?: Device | string | undefined;
   /** The library that computes; `'native'` when left out. */
-  backend?: 'native' | 'cudnn' | undefined;
+  backend?: BackendName | undefined;
 }
 
 const OPTIONS = ['eps', 'momentum', 'affine', 'trackRunningStats', 'runningVariance', 'axis', 'activation', 'dtype', 'device', 'backend'];
@@ -326,8 +327,21 @@ export class BatchNorm implements Disposable {
     this.#forget();
     const { statistics, mask } = made;
     if (save) {
-      const spared = mask !== null || problem.settings.activation === ACTIVATION_CODES.identity;
-      const call = { problem, input, residual: spared ? null : residual, mask, statistics, mean, variance, weight, bias };
+      const activated = problem.settings.activation !== ACTIVATION_CODES.identity;
+      const needsResidual = activated && mask === null;
+      const needsOutput = activated && problem.settings.backend.library === 'cudnn';
+      const call = {
+        problem,
+        input,
+        output: needsOutput ? checkTensor(made.output, 'output', this.device) : null,
+        residual: needsResidual ? residual : null,
+        mask,
+        statistics,
+        mean,
+        variance,
+        weight,
+        bias,
+      };
       const saved = new SavedPass(call, residual !== null);
       this.#saved = saved;
       captureOf(this.device)?.atFailure.push(() => {

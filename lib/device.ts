@@ -1,5 +1,5 @@
 import { inspect, types } from 'node:util';
-import { addon, type BackendCause, type NativeBackend, type NativeDevice, type NativeStream } from './addon';
+import { addon, type BackendCause, type NativeDevice, type NativeStream } from './addon';
 import { captureOf, runCaptured } from './capture';
 import { BatchNormError, expected } from './errors';
 import { type Graph, makeGraph } from './graph';
@@ -215,15 +215,6 @@ export function checkDevice(value: unknown, name: string): Device {
 /** The native queue for work on `device`, given the caller's `stream` option. */
 export function streamOf(device: Device, stream: unknown): NativeStream {
   return checkStream(stream, device, captureOf(device)?.stream ?? defaultStream(device));
-}
-
-/** The native operations of a `backend` option. */
-export function backendOf(device: Device, backend: 'native' | 'cudnn'): NativeBackend {
-  if (backend === 'native') return nativeDevice(device).native;
-  const report = addon()
-    .report()
-    .find(({ name }) => name === backend);
-  throw new BatchNormError('ERR_DEVICE_UNAVAILABLE', `Backend ${backend} is not available: ${report?.reason}`);
 }
 
 function openDevice(deviceName: unknown, name: string): Device {

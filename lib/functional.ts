@@ -1,10 +1,19 @@
 import type { Activation } from './activation';
+import type { BackendName } from './backend';
 import { streamOf } from './device';
 import { checkParameterDType, type ParameterDType } from './dtype';
 import { BatchNormError, expected } from './errors';
 import { checkMask, type Mask, makeMask } from './mask';
 import { checkForward, checkGradient, checkLike, checkParameter, checkRunningVariance, type ForwardOptions } from './operands';
-import { backward, type Forward, type Gradients, inferenceForward, type RunningStatistics, trainingForward } from './operations';
+import {
+  backward,
+  type Forward,
+  type Gradients,
+  inferenceForward,
+  type RunningStatistics,
+  statisticsRows,
+  trainingForward,
+} from './operations';
 import { checkBatch, checkSettings, type Problem, problemOf, type SettingOptions } from './problem';
 import { sameShape } from './shape';
 import type { Storage } from './storage';
@@ -25,7 +34,7 @@ export interface OperationOptions {
   /** Applied to the normalized value; `'identity'` when left out. */
   activation?: Activation | undefined;
   /** The library that computes; `'native'` when left out. */
-  backend?: 'native' | 'cudnn' | undefined;
+  backend?: BackendName | undefined;
   /** The queue to run on; the device's own when left out. */
   stream?: Stream | undefined;
 }
@@ -46,9 +55,12 @@ export interface TrainingOptions extends OperationOptions, ForwardOptions {
 export interface TrainingResult {
   /** Of the input's shape and dtype; `options.out` where that was given. */
   output: Tensor;
-  /** `[3, C]`, of the parameters' dtype: the batch's mean, the part of the mean that rounding left over, its biased variance. */
+  /**
+   * `[3, C]`, of the parameters' dtype: the batch's mean, the part of the mean that rounding left over, its biased variance. cuDNN gives
+   * `[2, C]`: mean and 1/√(variance + eps).
+   */
   statistics: Tensor;
-  /** For backward in place of the residual; null where backward needs none, or takes the residual itself. */
+  /** For backward in place of the residual; null where backward needs none, or takes the residual itself. cuDNN's stands for more. */
   mask: Mask | null;
 }
 
@@ -62,14 +74,16 @@ export interface InferenceOptions extends OperationOptions {
 
 /** Options of {@link batchNormBackward}: either `statistics`, or `mean` and `variance`. */
 export interface BackwardOptions extends OperationOptions {
-  /** `[3, C]`, as {@link batchNormTraining} gave them: the gradient flows through them. */
+  /** As {@link batchNormTraining} gave them: the gradient flows through them. */
   statistics?: Tensor | null | undefined;
   /** `[C]`: a constant, as in {@link batchNormInference}. */
   mean?: Tensor | null | undefined;
   /** `[C]`: a constant. */
   variance?: Tensor | null | undefined;
-  /** As {@link batchNormTraining} gave it, where a residual was added. */
+  /** As {@link batchNormTraining} gave it. */
   mask?: Mask | null | undefined;
+  /** Of {@link batchNormTraining}: cuDNN wants it where there is an activation. */
+  output?: Tensor | null | undefined;
   /** What was added before the activation; not read where there is a mask. */
   residual?: Tensor | null | undefined;
 }
@@ -78,7 +92,7 @@ const OPERATION_OPTIONS = ['weight', 'bias', 'eps', 'axis', 'activation', 'backe
 const RUNNING_OPTIONS = ['runningMean', 'runningVar', 'momentum', 'runningVariance'];
 const TRAINING_OPTIONS = [...OPERATION_OPTIONS, ...RUNNING_OPTIONS, 'residual', 'out', 'saveForBackward'];
 const INFERENCE_OPTIONS = [...OPERATION_OPTIONS, 'residual', 'out'];
-const BACKWARD_OPTIONS = [...OPERATION_OPTIONS, 'statistics', 'mean', 'variance', 'mask', 'residual'];
+const BACKWARD_OPTIONS = [...OPERATION_OPTIONS, 'statistics', 'mean', 'variance', 'mask', 'output', 'residual'];
 
 /**
  * Normalizes with the statistics of the batch: y = act(γ·(x − mean)/√(var + eps) + β [+ residual]), where mean and biased variance
@@ -99,8 +113,8 @@ export function batchNormTraining(input: Tensor, options: TrainingOptions = {}):
   const { device, dtype } = problem.settings;
   return {
     output,
-    statistics: makeTensor(statistics!, Object.freeze([3, problem.channels]), dtype, device),
-    mask: mask && makeMask(mask, device),
+    statistics: makeTensor(statistics!, Object.freeze([statisticsRows(problem), problem.channels]), dtype, device),
+    mask: mask && makeMask(mask, device, (options.residual ?? null) !== null),
   };
 }
 
@@ -132,18 +146,20 @@ export function batchNormInference(input: Tensor, mean: Tensor, variance: Tensor
 export function batchNormBackward(gradOutput: Tensor, input: Tensor, options: BackwardOptions): Gradients {
   checkOptions(options, BACKWARD_OPTIONS);
   const given = options ?? {};
-  const { statistics, mean, variance, weight, bias, mask, residual, stream } = given;
+  const { statistics, mean, variance, weight, bias, residual, stream } = given;
   const problem = checkProblem(input, given, statistics, mean, variance, weight, bias);
+  const { mask, ofResidual } = checkMask(given.mask, 'options.mask', problem);
   const call = {
     problem,
     input: checkTensor(input, 'input', problem.settings.device),
     residual: checkLike(residual, 'options.residual', problem),
-    mask: checkMask(mask, 'options.mask', problem),
+    output: checkLike(given.output, 'options.output', problem),
+    mask,
     ...checkStatistics(problem, statistics, mean, variance),
     weight: checkParameter(weight, 'options.weight', problem),
     bias: checkParameter(bias, 'options.bias', problem),
   };
-  const hasResidual = call.residual !== null || call.mask !== null;
+  const hasResidual = call.residual !== null || ofResidual;
   return backward(call, checkGradient(gradOutput, problem), hasResidual, streamOf(problem.settings.device, stream));
 }
 
@@ -198,11 +214,13 @@ function checkStatistics(problem: Problem, statistics: unknown, mean: unknown, v
   return { statistics: checkBatchStatistics(problem, statistics), mean: null, variance: null };
 }
 
-function checkBatchStatistics({ settings, channels }: Problem, statistics: unknown): Storage {
+function checkBatchStatistics(problem: Problem, statistics: unknown): Storage {
+  const { settings, channels } = problem;
+  const rows = statisticsRows(problem);
   const storage = checkTensor(statistics, 'options.statistics', settings.device);
   const { shape, dtype } = statistics as Tensor;
   if (dtype !== settings.dtype) throw expected(`dtype ${settings.dtype}`, 'options.statistics', statistics, 'ERR_DTYPE');
-  if (!sameShape(shape, [3, channels])) throw expected(`shape [3, ${channels}]`, 'options.statistics', statistics, 'ERR_SHAPE');
+  if (!sameShape(shape, [rows, channels])) throw expected(`shape [${rows}, ${channels}]`, 'options.statistics', statistics, 'ERR_SHAPE');
   return storage;
 }
 

@@ -7,7 +7,8 @@
  */
 
 export type { Activation } from './activation';
-export type { BackendCause } from './addon';
+export type { BackendCause, CudnnMode } from './addon';
+export type { BackendName } from './backend';
 export { type BackwardOptions, BatchNorm, type BatchNormOptions, type LoadOptions } from './batch_norm';
 export { type BackendReport, Device, type DeviceName, type MemoryUse } from './device';
 export type { DType, NumericArray, ParameterDType } from './dtype';

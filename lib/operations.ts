@@ -37,9 +37,9 @@ export interface RunningStatistics {
 /** What a forward pass made. The caller owns all of it. */
 export interface ForwardResult {
   readonly output: Tensor;
-  /** [3, channels]: mean, what rounding the mean left over, biased variance. Null where the statistics were given. */
+  /** [statisticsRows, channels]. Null where the statistics were given. */
   readonly statistics: Storage | null;
-  /** Stands for the residual in backward; null where there is none to stand for, or the backend wants the residual itself. */
+  /** Stands for the residual in backward; null where there is none to stand for, or the backend wants the residual itself. cuDNN's stands for more. */
   readonly mask: Storage | null;
 }
 
@@ -47,6 +47,8 @@ export interface ForwardResult {
 export interface Backward {
   readonly problem: Problem;
   readonly input: Storage;
+  /** Of the forward pass; null where the backend does not read it. */
+  readonly output: Storage | null;
   readonly residual: Storage | null;
   readonly mask: Storage | null;
   /** Of the batch; null where mean and variance were given and count as constants. */
@@ -78,10 +80,10 @@ export function trainingForward(call: Forward, running: RunningStatistics | null
   const memory = new Claim(stream);
   try {
     const output = call.outStorage ?? memory.allocate(problem, dataBytes(problem));
-    const statistics = memory.allocate(problem, 3 * channels * bytesPerElement(settings.dtype));
+    const statistics = memory.allocate(problem, statisticsRows(problem) * channels * bytesPerElement(settings.dtype));
     const mask = allocateMask(memory, call);
     stream.trainingForward(
-      settings.backend,
+      settings.backend.native,
       outer,
       channels,
       inner,
@@ -118,7 +120,7 @@ export function inferenceForward(call: Forward, mean: Storage, variance: Storage
     const output = call.outStorage ?? memory.allocate(problem, dataBytes(problem));
     const mask = allocateMask(memory, call);
     stream.inferenceForward(
-      settings.backend,
+      settings.backend.native,
       outer,
       channels,
       inner,
@@ -153,7 +155,7 @@ export function backward(call: Backward, gradOutput: Storage, hasResidual: boole
     const gradBias = bias && memory.allocate(problem, parameterBytes);
     const gradResidual = hasResidual ? memory.allocate(problem, dataBytes(problem)) : null;
     stream.backward(
-      settings.backend,
+      settings.backend.native,
       outer,
       channels,
       inner,
@@ -163,6 +165,7 @@ export function backward(call: Backward, gradOutput: Storage, hasResidual: boole
       settings.eps,
       gradOutput.native,
       call.input.native,
+      native(call.output),
       native(call.residual),
       native(call.mask),
       native(call.statistics),
@@ -187,9 +190,15 @@ export function backward(call: Backward, gradOutput: Storage, hasResidual: boole
   }
 }
 
+/** Rows of saved statistics: mean, what rounding the mean left over, biased variance; cuDNN's are mean and 1/√(variance + eps). */
+export function statisticsRows({ settings }: Problem): number {
+  return settings.backend.library === 'cudnn' ? 2 : 3;
+}
+
 /** Bytes of the mask that spares keeping the residual; 0 where the backend has no such mask. */
-export function maskBytes({ settings, outer, channels, inner, dtype }: Problem): number {
-  return settings.backend.maskBytes(outer, channels, inner, DTYPE_CODES[dtype], DTYPE_CODES[settings.dtype], settings.activation);
+export function maskBytes({ settings, outer, channels, inner, dtype }: Problem, residual: boolean): number {
+  const { backend, dtype: parameterDtype, activation } = settings;
+  return backend.native.maskBytes(outer, channels, inner, DTYPE_CODES[dtype], DTYPE_CODES[parameterDtype], activation, residual);
 }
 
 /** Memory taken for one call, given back together where the call fails. */
@@ -213,7 +222,8 @@ class Claim {
 }
 
 function allocateMask(memory: Claim, { problem, residual, save }: Forward): Storage | null {
-  const bytes = save && residual !== null ? maskBytes(problem) : 0;
+  const masked = save && (residual !== null || problem.settings.backend.library === 'cudnn');
+  const bytes = masked ? maskBytes(problem, residual !== null) : 0;
   return bytes > 0 ? memory.allocate(problem, bytes) : null;
 }
 

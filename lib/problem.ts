@@ -1,10 +1,11 @@
 import { checkActivation } from './activation';
-import type { ActivationCode, NativeBackend } from './addon';
-import { backendOf, type Device } from './device';
+import type { ActivationCode } from './addon';
+import { type Backend, checkBackend } from './backend';
+import type { Device } from './device';
 import type { DType, ParameterDType } from './dtype';
 import { BatchNormError, expected, show } from './errors';
 import type { Tensor } from './tensor';
-import { checkChoice, checkInteger, checkNonNegative } from './validate';
+import { checkInteger, checkNonNegative } from './validate';
 
 /** What a batch norm is apart from its tensors. */
 export interface Settings {
@@ -13,7 +14,7 @@ export interface Settings {
   readonly activation: ActivationCode;
   readonly dtype: ParameterDType;
   readonly device: Device;
-  readonly backend: NativeBackend;
+  readonly backend: Backend;
 }
 
 /** Settings as callers spell them. */
@@ -25,14 +26,14 @@ export interface SettingOptions {
 }
 
 export function checkSettings(options: SettingOptions, dtype: ParameterDType, device: Device): Settings {
-  const { axis = 1, eps = 1e-5, activation = 'identity', backend = 'native' } = options;
+  const { axis = 1, eps = 1e-5, activation = 'identity' } = options;
   return {
     axis: checkInteger(axis, 'options.axis', Number.MIN_SAFE_INTEGER),
     eps: checkNonNegative(eps, 'options.eps'),
     activation: checkActivation(activation),
     dtype,
     device,
-    backend: backendOf(device, checkChoice(backend, 'options.backend', ['native', 'cudnn'])),
+    backend: checkBackend(options.backend, 'options.backend', device),
   };
 }
 

@@ -3,7 +3,7 @@ import type { Backward } from './operations';
 import type { Storage } from './storage';
 
 // What backward reads, by the names that errors use.
-const OPERANDS = ['input', 'residual', 'mask', 'statistics', 'mean', 'variance', 'weight', 'bias'] as const;
+const OPERANDS = ['input', 'output', 'residual', 'mask', 'statistics', 'mean', 'variance', 'weight', 'bias'] as const;
 
 /**
  * A forward pass kept for its backward pass: an owner of everything backward reads, so that the caller may dispose tensors in between.

@@ -19,7 +19,6 @@ Operation operationNamed(const Napi::Value& value) {
 
 void NativeBackend::define(Napi::Env env) {
   NativeObject::define(env, {
-                                getterNamed<&NativeBackend::name>("name"),
                                 methodNamed<&NativeBackend::explain>("explain"),
                                 methodNamed<&NativeBackend::maskBytes>("maskBytes"),
                             });
@@ -29,8 +28,6 @@ Backend& NativeBackend::on(const Device& device) const {
   if (state_.device != &device) throw Error(ErrorCode::InvalidArgument, "Expected the backend and the stream to be of one device");
   return *state_.backend;
 }
-
-Napi::Value NativeBackend::name(const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), "native"); }
 
 Napi::Value NativeBackend::explain(const Napi::CallbackInfo& info) {
   Arguments arguments(info);
@@ -64,8 +61,10 @@ Napi::Value NativeBackend::explain(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NativeBackend::maskBytes(const Napi::CallbackInfo& info) {
-  const Problem problem = Arguments(info).problem();
-  return Napi::Number::New(info.Env(), static_cast<double>(state_.backend->maskBytes(problem)));
+  Arguments arguments(info);
+  const Problem problem = arguments.problem();
+  const bool residual = arguments.boolean("residual");
+  return Napi::Number::New(info.Env(), static_cast<double>(state_.backend->maskBytes(*state_.device, problem, residual)));
 }
 
 }  // namespace cuda_batchnorm::binding

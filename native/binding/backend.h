@@ -13,7 +13,7 @@ namespace cuda_batchnorm::binding {
 class NativeBackend final : public NativeObject<NativeBackend> {
  public:
   struct State {
-    const Device* device = nullptr;
+    Device* device = nullptr;
     std::shared_ptr<Backend> backend;
   };
 
@@ -30,7 +30,6 @@ class NativeBackend final : public NativeObject<NativeBackend> {
  private:
   friend class NativeObject<NativeBackend>;
 
-  Napi::Value name(const Napi::CallbackInfo& info);
   Napi::Value explain(const Napi::CallbackInfo& info);
   Napi::Value maskBytes(const Napi::CallbackInfo& info);
 

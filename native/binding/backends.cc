@@ -1,5 +1,6 @@
 #include "backends.h"
 
+#include <optional>
 #include <utility>
 
 #include "../cpu/backend.h"
@@ -10,6 +11,7 @@
 #include "../cuda/kernels/conversion.h"
 #include "../cuda/runtime/device.h"
 #include "../cuda/runtime/system.h"
+#include "../cudnn/backend.h"
 #endif
 
 // The build says whether it looked for a CUDA compiler, and what came of it.
@@ -38,6 +40,27 @@ BackedDevice openCudaDevice(const std::string& name) {
   }
 }
 
+// cuDNN is of use with a GPU alone.
+BackendReport cudnnReport() {
+  BackendReport report = cudnn::report();
+  const BackendReport cuda = cudaReport();
+  if (!report.available || cuda.available) return report;
+  report.available = false;
+  report.reason = "cuDNN needs CUDA, which does not work here: " + cuda.reason;
+  report.cause = cause::kNoCuda;
+  return report;
+}
+
+std::optional<cudnn::Mode> modeNamed(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  if (name == "spatial") return cudnn::Mode::Spatial;
+  if (name == "spatial-persistent") return cudnn::Mode::SpatialPersistent;
+  if (name == "per-activation") return cudnn::Mode::PerActivation;
+  throw Error(ErrorCode::InvalidArgument, "Expected a mode of cuDNN but received " + name);
+}
+
+std::shared_ptr<Backend> makeCudnn(const std::string& mode) { return std::make_shared<cudnn::Backend>(modeNamed(mode)); }
+
 #else
 
 BackendReport cudaReport() {
@@ -54,15 +77,15 @@ BackedDevice openCudaDevice(const std::string& name) {
   throw Error(ErrorCode::DeviceUnavailable, "Device " + name + " is not available: " + cudaReport().reason);
 }
 
-#endif
-
 BackendReport cudnnReport() {
-  BackendReport report;
+  BackendReport report = cudaReport();
   report.name = "cudnn";
-  report.reason = "this version has no cuDNN backend yet";
-  report.cause = cause::kNotBuilt;
   return report;
 }
+
+std::shared_ptr<Backend> makeCudnn(const std::string& /*mode*/) { return nullptr; }
+
+#endif
 
 }  // namespace
 
@@ -77,6 +100,14 @@ std::vector<std::string> deviceNames() {
 BackedDevice openDevice(const std::string& name) {
   if (name == "cpu") return {std::make_shared<cpu::Device>(), std::make_shared<cpu::Backend>()};
   return openCudaDevice(name);
+}
+
+std::shared_ptr<Backend> openCudnn(const Device& device, const std::string& mode) {
+  const BackendReport report = cudnnReport();
+  std::string obstacle = report.reason;
+  if (report.available && device.type() != std::string("cuda")) obstacle = "cuDNN computes on a GPU, and the device is " + device.name();
+  if (!obstacle.empty()) throw Error(ErrorCode::DeviceUnavailable, "Backend cudnn is not available: " + obstacle);
+  return makeCudnn(mode);
 }
 
 }  // namespace cuda_batchnorm::binding

@@ -17,6 +17,7 @@ void NativeDevice::define(Napi::Env env) {
                                 methodNamed<&NativeDevice::allocate>("allocate"),
                                 methodNamed<&NativeDevice::wrap>("wrap"),
                                 methodNamed<&NativeDevice::adoptDLPack>("adoptDLPack"),
+                                methodNamed<&NativeDevice::cudnn>("cudnn"),
                                 methodNamed<&NativeDevice::createStream>("createStream"),
                                 methodNamed<&NativeDevice::capture>("capture"),
                                 methodNamed<&NativeDevice::memory>("memory"),
@@ -60,6 +61,12 @@ Napi::Value NativeDevice::adoptDLPack(const Napi::CallbackInfo& info) {
   auto* const managed = static_cast<DLManagedTensor*>(arguments.address("pointer"));
   const auto bytes = static_cast<size_t>(arguments.integer("byteLength"));
   return NativeBuffer::wrap(info.Env(), state_, binding::adoptDLPack(info.Env(), state_, managed), bytes);
+}
+
+Napi::Value NativeDevice::cudnn(const Napi::CallbackInfo& info) {
+  const Napi::Value mode = Arguments(info).value();
+  if (!mode.IsString()) throw unexpected("a mode's name", "mode", mode);
+  return NativeBackend::create(info.Env(), NativeBackend::State{state_.get(), openCudnn(*state_, mode.As<Napi::String>())});
 }
 
 Napi::Value NativeDevice::createStream(const Napi::CallbackInfo& info) {

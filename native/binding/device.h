@@ -29,6 +29,7 @@ class NativeDevice final : public NativeObject<NativeDevice> {
   Napi::Value allocate(const Napi::CallbackInfo& info);
   Napi::Value wrap(const Napi::CallbackInfo& info);
   Napi::Value adoptDLPack(const Napi::CallbackInfo& info);
+  Napi::Value cudnn(const Napi::CallbackInfo& info);
   Napi::Value createStream(const Napi::CallbackInfo& info);
   Napi::Value capture(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);

@@ -197,6 +197,7 @@ Napi::Value NativeStream::backward(const Napi::CallbackInfo& info) {
   call.problem.eps = arguments.number("eps");
   call.gradOutput = arguments.memory("gradOutput");
   call.input = arguments.memory("input");
+  call.output = arguments.optionalMemory("output");
   call.residual = arguments.optionalMemory("residual");
   call.mask = arguments.optionalMemory("mask");
   const void* const statistics = arguments.optionalMemory("statistics");

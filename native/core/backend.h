@@ -16,7 +16,7 @@
 namespace cuda_batchnorm {
 
 // Statistics of one batch, as training saves them for backward: [3, channels] of the parameter dtype.
-// Rows: mean (high part), mean (low part: the true mean is high + low), biased variance.
+// Rows: mean (high part), mean (low part: the true mean is high + low), biased variance. cuDNN saves two: mean, 1 / sqrt(variance + eps).
 constexpr int64_t kStatisticsRows = 3;
 
 struct TrainingForward {
@@ -27,7 +27,7 @@ struct TrainingForward {
   const void* bias = nullptr;      // may be null: 0
   void* output = nullptr;          // may equal input
   void* statistics = nullptr;      // [3, channels]; always written
-  void* mask = nullptr;            // may be null; maskBytes(problem) bytes: the side of 0 of the pre-activation, for backward
+  void* mask = nullptr;            // may be null; maskBytes() bytes: the side of 0 of the pre-activation, for backward
   void* runningMean = nullptr;     // both or neither; updated in place
   void* runningVariance = nullptr;
   double momentum = 0;  // weight of the new value
@@ -51,6 +51,7 @@ struct Backward {
   bool constantStatistics = false;  // true: mean and variance were given, as in eval mode
   const void* gradOutput = nullptr;
   const void* input = nullptr;
+  const void* output = nullptr;    // of the forward pass; cuDNN reads it where there is an activation
   const void* residual = nullptr;  // needed when it was added, the activation is not the identity and there is no mask
   const void* mask = nullptr;
   const void* mean = nullptr;      // [channels]
@@ -172,8 +173,9 @@ class Backend {
   virtual ~Backend() = default;
   // What the operation would launch, all tensors being aligned; nothing where there are no kernels to launch.
   virtual std::vector<KernelLaunch> explain(const Device&, const Outline&) const { return {}; }
-  // Bytes of the mask that stands for the residual in backward; 0: this backend wants the residual itself.
-  virtual size_t maskBytes(const Problem& problem) const = 0;
+  // Bytes of the mask that stands for the residual in backward; 0: this backend wants the residual itself. cuDNN's is its reserve space,
+  // which it may want without a residual too.
+  virtual size_t maskBytes(Device& device, const Problem& problem, bool residual) const = 0;
   virtual void trainingForward(Stream& stream, const TrainingForward& call) = 0;
   virtual void inferenceForward(Stream& stream, const InferenceForward& call) = 0;
   virtual void backward(Stream& stream, const Backward& call) = 0;

@@ -20,8 +20,8 @@ void enqueue(cuda_batchnorm::Stream& stream, const Call& call) {
 
 }  // namespace
 
-size_t Backend::maskBytes(const Problem& problem) const {
-  return gradientNeedsOnlySign(problem.activation) ? static_cast<size_t>(problem.size()) : 0;
+size_t Backend::maskBytes(cuda_batchnorm::Device& /*device*/, const Problem& problem, bool residual) const {
+  return residual && gradientNeedsOnlySign(problem.activation) ? static_cast<size_t>(problem.size()) : 0;
 }
 
 void Backend::trainingForward(cuda_batchnorm::Stream& stream, const TrainingForward& call) { enqueue(stream, call); }

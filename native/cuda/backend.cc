@@ -147,8 +147,8 @@ std::vector<KernelLaunch> Backend::explain(const cuda_batchnorm::Device& device,
   return launches;
 }
 
-size_t Backend::maskBytes(const Problem& problem) const {
-  return gradientNeedsOnlySign(problem.activation) ? static_cast<size_t>((problem.size() + 7) / 8) : 0;
+size_t Backend::maskBytes(cuda_batchnorm::Device& /*device*/, const Problem& problem, bool residual) const {
+  return residual && gradientNeedsOnlySign(problem.activation) ? static_cast<size_t>((problem.size() + 7) / 8) : 0;
 }
 
 void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForward& call) {

@@ -8,7 +8,7 @@ namespace cuda_batchnorm::cuda {
 class Backend final : public cuda_batchnorm::Backend {
  public:
   std::vector<KernelLaunch> explain(const cuda_batchnorm::Device& device, const Outline& outline) const override;
-  size_t maskBytes(const Problem& problem) const override;
+  size_t maskBytes(cuda_batchnorm::Device& device, const Problem& problem, bool residual) const override;
   void trainingForward(cuda_batchnorm::Stream& stream, const TrainingForward& call) override;
   void inferenceForward(cuda_batchnorm::Stream& stream, const InferenceForward& call) override;
   void backward(cuda_batchnorm::Stream& stream, const Backward& call) override;

@@ -49,7 +49,7 @@ std::unique_ptr<Graph> Recording::finish() {
   cudaGraph_t graph = nullptr;
   CUDA_CHECK(cudaStreamEndCapture(stream_->handle(), &graph));
   const GraphHandle recorded(graph);
-  return std::make_unique<RecordedGraph>(device_, graph, std::move(kept_));
+  return std::make_unique<RecordedGraph>(device_, graph, std::move(kept_), stream_->lane());
 }
 
 void Recording::use(const Stream& stream, const void* const* first, const void* const* last) {
@@ -59,7 +59,8 @@ void Recording::use(const Stream& stream, const void* const* first, const void* 
   for (; first != last; ++first) kept_->keep(*first);
 }
 
-RecordedGraph::RecordedGraph(Device& device, cudaGraph_t recorded, std::unique_ptr<Kept> kept) : device_(device), kept_(std::move(kept)) {
+RecordedGraph::RecordedGraph(Device& device, cudaGraph_t recorded, std::unique_ptr<Kept> kept, std::shared_ptr<Lane> lane)
+    : device_(device), kept_(std::move(kept)), lane_(std::move(lane)) {
   CUDA_CHECK(cudaGraphInstantiateWithFlags(&executable_, recorded, 0));
 }
 

@@ -11,6 +11,7 @@
 namespace cuda_batchnorm::cuda {
 
 class Device;
+class Lane;
 class Stream;
 
 // Blocks of a device's memory that stay at least as long as this.
@@ -53,7 +54,7 @@ class Recording final : public Capture {
 
 class RecordedGraph final : public Graph {
  public:
-  RecordedGraph(Device& device, cudaGraph_t recorded, std::unique_ptr<Kept> kept);
+  RecordedGraph(Device& device, cudaGraph_t recorded, std::unique_ptr<Kept> kept, std::shared_ptr<Lane> lane);
   ~RecordedGraph() override;
   RecordedGraph(const RecordedGraph&) = delete;
   RecordedGraph& operator=(const RecordedGraph&) = delete;
@@ -63,6 +64,7 @@ class RecordedGraph final : public Graph {
  private:
   Device& device_;
   std::unique_ptr<Kept> kept_;
+  const std::shared_ptr<Lane> lane_;  // its work was recorded on; a library's memory for that stream may be part of it
   cudaGraphExec_t executable_ = nullptr;
 };
 

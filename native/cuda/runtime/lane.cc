@@ -4,7 +4,7 @@
 
 namespace cuda_batchnorm::cuda {
 
-Lane::Lane(int device, Lanes& lanes) : lanes_(lanes), waiter_(device) {
+Lane::Lane(int device, Lanes& lanes) : device_(device), lanes_(lanes), waiter_(device) {
   lanes_.reserve(lanes_.size() + 1);
   // Not ordered with the stream that CUDA has by default, which other libraries in this process may use.
   CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
@@ -13,6 +13,10 @@ Lane::Lane(int device, Lanes& lanes) : lanes_(lanes), waiter_(device) {
 
 // CUDA finishes the work of a stream that is destroyed.
 Lane::~Lane() {
+  if (companion_ != nullptr) {
+    quietly(cudaSetDevice(device_));
+    companion_.reset();
+  }
   lanes_.erase(std::find(lanes_.begin(), lanes_.end(), this));
   quietly(cudaStreamDestroy(stream_));
 }

@@ -21,6 +21,8 @@ class Lane {
 
   cudaStream_t handle() const { return stream_; }
   Waiter& waiter() { return waiter_; }
+  // What a library keeps for this stream; destroyed before it.
+  std::shared_ptr<void>& companion() { return companion_; }
 
   // What is queued here from now on follows what was queued there up to now.
   void follow(const Lane& other);
@@ -28,7 +30,9 @@ class Lane {
   SharedEvent mark(EventHandle::Timing timing = EventHandle::Timing::No) const;
 
  private:
+  const int device_;
   Lanes& lanes_;
+  std::shared_ptr<void> companion_;
   cudaStream_t stream_ = nullptr;
   EventHandle place_;  // for follow(): a stream that waits for it takes it as it was last recorded, so that one serves all
   Waiter waiter_;
