@@ -73,7 +73,7 @@ void checkColumns(const Request& request, const ColumnsCut& cut, const Step& ste
     CHECK(cut.width % 8 == 0 && v > 1 && (cut.tiles > 1 ? cut.threadsX : cut.threadsX * cut.threadsY) * v % 8 == 0);
 }
 
-void checkInOrder(const Request& request, const FlatCut& cut, const Step& step) {
+void checkInOrder(const Request& request, const InOrderCut& cut, const Step& step) {
   const Problem& p = request.problem;
   CHECK(cut.size == p.size() && cut.inner == p.inner && cut.channels == p.channels);
   CHECK(step.shape.grid == ceilDiv(cut.size, cut.elementsPerBlock));
@@ -104,7 +104,7 @@ void checkStep(const Request& request, const Plan& plan, const Step& step) {
       break;
     case Kernel::TransformInOrder:
     case Kernel::GradientInOrder:
-      checkInOrder(request, plan.flat, step);
+      checkInOrder(request, plan.inOrder, step);
       break;
     case Kernel::ResidentForward:
       checkResident(request, plan, step, 1);
