@@ -164,8 +164,6 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   request.problem = problem;
   request.residual = call.residual != nullptr;
   request.mask = call.mask != nullptr;
-  request.weight = call.weight != nullptr;
-  request.bias = call.bias != nullptr;
   request.running = call.runningMean != nullptr;
   request.wide = aligned({call.input, call.residual, call.output});
 
