@@ -150,12 +150,10 @@ export interface KernelLaunch {
   bytesWritten: number;
 }
 
-/** Which arguments an operation is given. */
+/** Which of the arguments that change an operation's work it is given. */
 export interface Given {
   residual?: boolean;
   mask?: boolean;
-  weight?: boolean;
-  bias?: boolean;
   running?: boolean;
   constantStatistics?: boolean;
   gradWeight?: boolean;

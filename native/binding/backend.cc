@@ -38,8 +38,6 @@ Napi::Value NativeBackend::explain(const Napi::CallbackInfo& info) {
   const auto isGiven = [&](const char* name) { return given.Get(name).ToBoolean().Value(); };
   outline.residual = isGiven("residual");
   outline.mask = isGiven("mask");
-  outline.weight = isGiven("weight");
-  outline.bias = isGiven("bias");
   outline.running = isGiven("running");
   outline.constantStatistics = isGiven("constantStatistics");
   outline.gradWeight = isGiven("gradWeight");

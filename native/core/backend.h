@@ -148,11 +148,11 @@ class Device {
 
 enum class Operation { TrainingForward, InferenceForward, Backward };
 
-// An operation without its memory. The flags say which arguments are given.
+// An operation without its memory. The flags say which of the arguments that change its work are given.
 struct Outline {
   Operation operation = Operation::TrainingForward;
   Problem problem;
-  bool residual = false, mask = false, weight = false, bias = false;
+  bool residual = false, mask = false;
   bool running = false;                                             // training forward
   bool constantStatistics = false;                                  // backward
   bool gradWeight = false, gradBias = false, gradResidual = false;  // backward

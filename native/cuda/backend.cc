@@ -85,7 +85,7 @@ class Operations {
         return launchMoments(choice, stream,
                              MomentsArguments<ColumnsCut>{forwardTensors.input, plan_.columns, workspace_.merge(), trainingResults});
       case Kernel::TransformInOrder:
-        return launchTransform(choice, stream, TransformArguments<FlatCut>{forwardTensors, plan_.flat, coefficients});
+        return launchTransform(choice, stream, TransformArguments<InOrderCut>{forwardTensors, plan_.inOrder, coefficients});
       case Kernel::TransformColumns:
         return launchTransform(choice, stream, TransformArguments<ColumnsCut>{forwardTensors, plan_.columns, coefficients});
       case Kernel::ResidentForward:
@@ -97,7 +97,7 @@ class Operations {
         return launchGradientSums(choice, stream,
                                   GradientSumsArguments<ColumnsCut>{backwardTensors, plan_.columns, workspace_.merge(), backwardResults});
       case Kernel::GradientInOrder:
-        return launchGradient(choice, stream, GradientArguments<FlatCut>{lastPass(), plan_.flat, coefficients});
+        return launchGradient(choice, stream, GradientArguments<InOrderCut>{lastPass(), plan_.inOrder, coefficients});
       case Kernel::GradientOfColumns:
         return launchGradient(choice, stream, GradientArguments<ColumnsCut>{lastPass(), plan_.columns, coefficients});
       case Kernel::ResidentBackward:
@@ -164,8 +164,6 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   request.problem = problem;
   request.residual = call.residual != nullptr;
   request.mask = call.mask != nullptr;
-  request.weight = call.weight != nullptr;
-  request.bias = call.bias != nullptr;
   request.running = call.runningMean != nullptr;
   request.wide = aligned({call.input, call.residual, call.output});
 

@@ -121,9 +121,9 @@ ColumnsCut cutColumns(const Problem& p, const DeviceProperties& device, int64_t 
   return cut;
 }
 
-FlatCut cutFlat(const Problem& p, int64_t width, uint32_t batch) {
+InOrderCut cutInOrder(const Problem& p, int64_t width, uint32_t batch) {
   constexpr int64_t kMostDivisor = int64_t{1} << 31;
-  FlatCut cut;
+  InOrderCut cut;
   cut.size = p.size();
   cut.inner = p.inner;
   cut.channels = p.channels;
@@ -256,8 +256,8 @@ class Planner {
       plan_.columns = cutColumns(p_, device_, accessWidth(p_, wide));
       return add(ofColumns, wide, int64_t{plan_.columns.tiles} * plan_.columns.chunks, kBlockThreads);
     }
-    plan_.flat = cutFlat(p_, accessWidth(p_, r_.wide), batch);
-    return add(inOrder, r_.wide, ceilDiv(p_.size(), plan_.flat.elementsPerBlock), kBlockThreads);
+    plan_.inOrder = cutInOrder(p_, accessWidth(p_, r_.wide), batch);
+    return add(inOrder, r_.wide, ceilDiv(p_.size(), plan_.inOrder.elementsPerBlock), kBlockThreads);
   }
 
   // ---- resident channels ----

@@ -52,7 +52,7 @@ struct Plan {
   // How the problem is cut, for those kernels that are in the steps.
   RunsCut runs;
   ColumnsCut columns;
-  FlatCut flat;
+  InOrderCut inOrder;
   bool coefficients = false;  // kept between the steps: one row per kind, of channels each
   int64_t partials = 0;       // results of chunks to be merged: chunks * channels, or 0
 };

@@ -11,12 +11,7 @@ struct DeviceProperties {
   int major = 0;  // compute capability
   int minor = 0;
   int multiprocessors = 0;
-  int threadsPerMultiprocessor = 0;
-  int blocksPerMultiprocessor = 0;
-  int registersPerMultiprocessor = 0;
   size_t sharedPerBlock = 0;  // most a kernel may ask for
-  size_t sharedPerMultiprocessor = 0;
-  size_t l2Bytes = 0;
   size_t memoryBytes = 0;
 };
 

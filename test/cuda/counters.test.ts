@@ -96,7 +96,7 @@ function planOf(operation: Operation, shape: readonly number[], axis: 1 | -1, dt
   const outer = axis === 1 ? shape[0]! : shape[0]! * shape[1]! * shape[2]!;
   const inner = axis === 1 ? shape[2]! * shape[3]! : 1;
   const [training, backward] = [operation === 'trainingForward', operation === 'backward'];
-  const given = { weight: true, bias: true, running: training, gradWeight: backward, gradBias: backward };
+  const given = { running: training, gradWeight: backward, gradBias: backward };
   const { identity } = ACTIVATION_CODES;
   return nativeDevice(device).native.explain(operation, outer, channels, inner, DTYPE_CODES[dtype], DTYPE_CODES.float32, identity, given);
 }

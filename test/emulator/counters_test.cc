@@ -21,7 +21,7 @@ struct Four {
 
 KERNEL copyStep(Arguments a) {
   const uint32_t i = (blockIndex() * blockThreads() + threadIndex()) * a.step;
-  storeStreaming(a.output + i, loadStreaming(a.input + i));
+  storeGlobal(a.output + i, loadGlobal(a.input + i));
 }
 
 KERNEL copyFour(Arguments a) {

@@ -68,6 +68,9 @@ struct Thread {
   Fiber* fiber;  // while it waits
 };
 
+// What one instruction of the device can move.
+constexpr bool isAccess(size_t bytes) { return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8 || bytes == 16; }
+
 class Execution {
  public:
   Execution();
@@ -82,6 +85,7 @@ class Execution {
   // The bytes of an access to global memory that has been found to be right.
   template <size_t bytes, bool counted = true>
   __attribute__((always_inline)) const unsigned char* load(const void* source) {
+    static_assert(isAccess(bytes));
     const auto address = reinterpret_cast<uintptr_t>(source);
     if (!inArena(address) || address % bytes != 0 || !allAre<bytes>(address, kInitialised)) failAccess(address, bytes, false);
     touch(address, false);
@@ -90,6 +94,7 @@ class Execution {
   }
   template <size_t bytes>
   __attribute__((always_inline)) unsigned char* store(void* destination) {
+    static_assert(isAccess(bytes));
     const auto address = reinterpret_cast<uintptr_t>(destination);
     if (!inArena(address) || address % bytes != 0 || !allAre<bytes>(address, kLive)) failAccess(address, bytes, true);
     if (!allAre<bytes>(address, kInitialised)) std::memset(statesAt(address), kLive | kInitialised, bytes);

@@ -37,7 +37,7 @@ struct Positions {
 KERNEL writePosition(Positions a) {
   const uint32_t i = blockIndex() * blockThreads() + threadIndex();
   storeGlobal(a.positions + i, Position{threadIndex(), blockThreads(), blockIndex(), gridBlocks()});
-  storeStreaming(a.seen + i, Seen{laneIndex(), warpIndex(), clusterRank(), clusterBlocks()});
+  storeGlobal(a.seen + i, Seen{laneIndex(), warpIndex(), clusterRank(), clusterBlocks()});
 }
 
 static void knowsItsPlace(const GridShape& shape) {
@@ -220,7 +220,7 @@ static void lanesTellEachOther(uint32_t threads) {
 // ---- the half types ----
 
 KERNEL convertHalf(Buffers a) {
-  const float value = loadStreaming(a.input + threadIndex());
+  const float value = loadGlobal(a.input + threadIndex());
   storeGlobal(a.output + threadIndex(), float16ToFloat(floatToFloat16(value)) + bfloat16ToFloat(floatToBfloat16(value)));
 }
 

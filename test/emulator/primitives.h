@@ -28,68 +28,21 @@ DEVICE uint32_t warpIndex() { return threadIndex() / kWarpThreads; }
 
 // ---- global memory ----
 
-template <size_t bytes>
-struct Word;
-template <>
-struct Word<1> {
-  using Type = uint8_t;
-};
-template <>
-struct Word<2> {
-  using Type = uint16_t;
-};
-template <>
-struct Word<4> {
-  using Type = uint32_t;
-};
-template <>
-struct Word<8> {
-  struct alignas(8) Type {
-    uint32_t x, y;
-  };
-};
-template <>
-struct Word<16> {
-  struct alignas(16) Type {
-    uint32_t x, y, z, w;
-  };
-};
-template <class T>
-using WordOf = typename Word<sizeof(T)>::Type;
-
-template <class T, class W>
-DEVICE T fromWord(W word) {
-  static_assert(sizeof(T) == sizeof(W));
-  T value;
-  std::memcpy(&value, &word, sizeof value);
-  return value;
-}
-template <class T>
-DEVICE WordOf<T> toWord(const T& value) {
-  WordOf<T> word;
-  std::memcpy(&word, &value, sizeof word);
-  return word;
-}
-
 template <class T>
 DEVICE T loadGlobal(const T* source) {
-  WordOf<T> word;
-  std::memcpy(&word, emulator::execution->load<sizeof word>(source), sizeof word);
-  return fromWord<T>(word);
+  T value;
+  std::memcpy(&value, emulator::execution->load<sizeof value>(source), sizeof value);
+  return value;
 }
 template <class T>
 DEVICE T loadReadOnly(const T* source) {
   return loadGlobal(source);
 }
 template <class T>
-DEVICE T loadStreaming(const T* source) {
-  return loadGlobal(source);
-}
-template <class T>
 DEVICE T loadParameter(const T* source) {
-  WordOf<T> word;
-  std::memcpy(&word, emulator::execution->load<sizeof word, false>(source), sizeof word);
-  return fromWord<T>(word);
+  T value;
+  std::memcpy(&value, emulator::execution->load<sizeof value, false>(source), sizeof value);
+  return value;
 }
 template <class T>
 DEVICE T loadFresh(const T* source) {
@@ -97,12 +50,7 @@ DEVICE T loadFresh(const T* source) {
 }
 template <class T>
 DEVICE void storeGlobal(T* destination, const T& value) {
-  const WordOf<T> word = toWord(value);
-  std::memcpy(emulator::execution->store<sizeof word>(destination), &word, sizeof word);
-}
-template <class T>
-DEVICE void storeStreaming(T* destination, const T& value) {
-  storeGlobal(destination, value);
+  std::memcpy(emulator::execution->store<sizeof value>(destination), &value, sizeof value);
 }
 
 DEVICE uint32_t arriveAt(uint32_t* counter) { return emulator::execution->arriveAt(counter); }

@@ -14,23 +14,21 @@ using namespace cuda_batchnorm::cuda;
 
 namespace {
 
-DeviceProperties device(const char* name, int major, int minor, int multiprocessors, int threads, size_t sharedPerBlock) {
+DeviceProperties device(const char* name, int major, int minor, int multiprocessors, size_t sharedPerBlock) {
   DeviceProperties properties;
   properties.name = name;
   properties.major = major;
   properties.minor = minor;
   properties.multiprocessors = multiprocessors;
-  properties.threadsPerMultiprocessor = threads;
   properties.sharedPerBlock = sharedPerBlock;
   return properties;
 }
 
 // Limits from the CUDA programming guide's table of compute capabilities; multiprocessors from the products' data sheets.
 const std::vector<DeviceProperties> kDevices = {
-    device("T4", 7, 5, 40, 1024, 64 << 10),         device("A100", 8, 0, 108, 2048, 163 << 10),
-    device("RTX 3090", 8, 6, 82, 1536, 99 << 10),   device("L4", 8, 9, 58, 1536, 99 << 10),
-    device("H200", 9, 0, 132, 2048, 227 << 10),     device("B200", 10, 0, 148, 2048, 227 << 10),
-    device("RTX 5090", 12, 0, 170, 1536, 99 << 10),
+    device("T4", 7, 5, 40, 64 << 10),         device("A100", 8, 0, 108, 163 << 10), device("RTX 3090", 8, 6, 82, 99 << 10),
+    device("L4", 8, 9, 58, 99 << 10),         device("H200", 9, 0, 132, 227 << 10), device("B200", 10, 0, 148, 227 << 10),
+    device("RTX 5090", 12, 0, 170, 99 << 10),
 };
 
 constexpr int64_t kHuge = int64_t{1} << 34;  // more than 32 bits count, also in accesses of four
@@ -73,7 +71,7 @@ void checkColumns(const Request& request, const ColumnsCut& cut, const Step& ste
     CHECK(cut.width % 8 == 0 && v > 1 && (cut.tiles > 1 ? cut.threadsX : cut.threadsX * cut.threadsY) * v % 8 == 0);
 }
 
-void checkInOrder(const Request& request, const FlatCut& cut, const Step& step) {
+void checkInOrder(const Request& request, const InOrderCut& cut, const Step& step) {
   const Problem& p = request.problem;
   CHECK(cut.size == p.size() && cut.inner == p.inner && cut.channels == p.channels);
   CHECK(step.shape.grid == ceilDiv(cut.size, cut.elementsPerBlock));
@@ -104,7 +102,7 @@ void checkStep(const Request& request, const Plan& plan, const Step& step) {
       break;
     case Kernel::TransformInOrder:
     case Kernel::GradientInOrder:
-      checkInOrder(request, plan.flat, step);
+      checkInOrder(request, plan.inOrder, step);
       break;
     case Kernel::ResidentForward:
       checkResident(request, plan, step, 1);

@@ -60,7 +60,7 @@ struct ColumnsCut {
 };
 
 // Plain order of memory: each block takes as many elements.
-struct FlatCut {
+struct InOrderCut {
   int64_t size = 0, inner = 0, channels = 0;
   uint32_t elementsPerBlock = 0;
   Divisor innerDivisor;  // of inner, or of 2^31 where that is less

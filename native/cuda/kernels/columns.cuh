@@ -1,6 +1,7 @@
 // How a block walks over its part of a tensor whose channels come last: each thread keeps V columns and goes down the rows.
 #pragma once
 
+#include "partials.cuh"
 #include "slots.cuh"
 
 namespace cuda_batchnorm::cuda {
@@ -83,18 +84,16 @@ DEVICE void addColumns(const ColumnsCut& cut, const ChunkOfColumns<V>& chunk, Sh
 }
 
 // Whether this is the last block of its tile to arrive; then entries 0 .. channels() - 1 hold what all chunks have together.
-// load(chunk, channel) and store(chunk, channel, value) reach the partial results.
-template <int V, class T, class Add, class Load, class Store>
-DEVICE bool mergeChunksOfColumns(const ColumnsCut& cut, const ChunkOfColumns<V>& chunk, uint32_t* counters, SharedArray<T> values, Add add,
-                                 Load load, Store store) {
+template <int V, class T, class Add>
+DEVICE bool mergeChunksOfColumns(const ColumnsCut& cut, const Merge& merge, const ChunkOfColumns<V>& chunk, SharedArray<T> values,
+                                 Add add) {
   if (cut.chunks == 1) return true;
   const uint32_t channels = chunk.channels();
-  for (uint32_t c = threadIndex(); c < channels; c += blockThreads()) store(chunk.chunk(), chunk.firstChannel() + c, values.load(c));
+  auto* const partials = static_cast<T*>(merge.partials) + chunk.firstChannel();
+  const auto place = [&](uint32_t i, uint32_t c) { return partials + int64_t{i} * cut.channels + c; };
+  for (uint32_t c = threadIndex(); c < channels; c += blockThreads()) storePartial(place(chunk.chunk(), c), values.load(c));
   syncBlock();
-  bool last = false;
-  if (threadIndex() == 0) last = arriveAt(counters + chunk.tile()) == cut.chunks - 1;
-  if (!anyInBlock(last)) return false;
-  if (threadIndex() == 0) storeGlobal(counters + chunk.tile(), 0u);
+  if (!lastToArrive(merge.counters + chunk.tile(), cut.chunks)) return false;
 
   // Few channels: several threads for each.
   const uint32_t rows = channels < blockThreads() ? blockThreads() / channels : 1;
@@ -104,7 +103,7 @@ DEVICE bool mergeChunksOfColumns(const ColumnsCut& cut, const ChunkOfColumns<V>&
   if (row < rows) {
     for (uint32_t c = begin; c < channels; c += step) {
       T total = {};
-      for (uint32_t i = row; i < cut.chunks; i += rows) total = add(total, load(i, chunk.firstChannel() + c));
+      for (uint32_t i = row; i < cut.chunks; i += rows) total = add(total, loadPartial(place(i, c)));
       values.store(row * channels + c, total);
     }
   }

@@ -6,7 +6,7 @@
 
 namespace cuda_batchnorm::cuda {
 
-void launchGradient(const KernelChoice& choice, cudaStream_t stream, const GradientArguments<FlatCut>& arguments);
+void launchGradient(const KernelChoice& choice, cudaStream_t stream, const GradientArguments<InOrderCut>& arguments);
 void launchGradient(const KernelChoice& choice, cudaStream_t stream, const GradientArguments<ColumnsCut>& arguments);
 
 }  // namespace cuda_batchnorm::cuda

@@ -56,12 +56,7 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfColumns(const GradientSumsA
 
   if (chunk.active()) sumsOfThread<kind, S, V>(a, chunk, values);
   addColumns<V>(a.cut, chunk, values, AddPairs());
-  auto* const partials = static_cast<Pair<C>*>(a.merge.partials);
-  const bool last = mergeChunksOfColumns<V>(
-      a.cut, chunk, a.merge.counters, values, AddPairs(),
-      [&](uint32_t i, uint32_t channel) { return loadFresh(partials + int64_t{i} * a.cut.channels + channel); },
-      [&](uint32_t i, uint32_t channel, const Pair<C>& sums) { storeGlobal(partials + int64_t{i} * a.cut.channels + channel, sums); });
-  if (!last) return;
+  if (!mergeChunksOfColumns<V>(a.cut, a.merge, chunk, values, AddPairs())) return;
   for (uint32_t c = threadIndex(); c < chunk.channels(); c += blockThreads()) {
     const uint32_t channel = chunk.firstChannel() + c;
     const Pair<C> sums = values.load(c);

@@ -1,6 +1,7 @@
 // The sums for channels that are made of runs. The last block of a channel to arrive adds up all of its chunks, always in the same order.
 #include "elementwise.cuh"
 #include "gradient_sums.h"
+#include "runs.cuh"
 
 namespace cuda_batchnorm::cuda {
 
@@ -35,27 +36,6 @@ DEVICE Pair<Compute<S>> sumsOfThread(const BackwardTensors& tensors, const Chunk
   return total;
 }
 
-// Sums of the whole channel, in all threads of the last block to arrive; others get `false`.
-template <class C>
-DEVICE bool addChunks(const GradientSumsArguments<RunsCut>& a, uint32_t channel, uint32_t chunk, Pair<C>& total,
-                      SharedArray<Pair<C>> scratch) {
-  if (a.cut.chunks == 1) return true;
-  auto* const partials = static_cast<Pair<C>*>(a.merge.partials);
-  bool last = false;
-  if (threadIndex() == 0) {
-    storeGlobal(partials + int64_t{chunk} * a.cut.channels + channel, total);
-    last = arriveAt(a.merge.counters + channel) == a.cut.chunks - 1;
-  }
-  if (!anyInBlock(last)) return false;
-  total = {};
-  for (uint32_t i = threadIndex(); i < a.cut.chunks; i += blockThreads()) {
-    total = AddPairs()(total, loadFresh(partials + int64_t{i} * a.cut.channels + channel));
-  }
-  total = blockTotal(total, AddPairs(), scratch);
-  if (threadIndex() == 0) storeGlobal(a.merge.counters + channel, 0u);
-  return true;
-}
-
 template <ActivationKind kind, class S, int V>
 KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfRuns(const GradientSumsArguments<RunsCut> a) {
   using C = Compute<S>;
@@ -67,7 +47,7 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientSumsOfRuns(const GradientSumsArgu
   const ChunkOfRuns<V> mine(a.cut, channel, chunk);
   const Affine<C> affine = readAffine<C>(a.results.coefficients, channel);
   Pair<C> total = blockTotal(sumsOfThread<kind, S, V>(a.tensors, mine, affine), AddPairs(), scratch);
-  if (!addChunks(a, channel, chunk, total, scratch) || threadIndex() > 0) return;
+  if (!mergeChunksOfRuns(a.cut, a.merge, channel, chunk, total, AddPairs(), scratch) || threadIndex() > 0) return;
   const Channel parameters = readChannel<C>(a.results.parameters, channel);
   writeBackward(a.results, channel, finishBackward<C>(a.results, channel, parameters, total.first, total.second));
 }

@@ -5,36 +5,11 @@
 
 namespace cuda_batchnorm::cuda {
 
-// The mean is mean + low: in float the pair holds what one float would round away. Four words of C, so that one access moves them.
+// The mean is mean + low: in float the pair holds what one float would round away. Four words of C, so that whole accesses move them.
 template <class C>
 struct alignas(4 * sizeof(C)) Moments {
   C count, mean, low, m2;
 };
-
-// Moments in memory are as many accesses as they need.
-template <class C>
-using MomentsAccess = Pack<C, kVector<C>>;
-template <class C>
-constexpr int kMomentsAccesses = sizeof(Moments<C>) / kAccessBytes;
-
-template <class C>
-DEVICE void storeMoments(Moments<C>* destination, const Moments<C>& moments) {
-  MomentsAccess<C> parts[kMomentsAccesses<C>];
-  memcpy(parts, &moments, sizeof moments);
-  UNROLL
-  for (int i = 0; i < kMomentsAccesses<C>; ++i) storeGlobal(reinterpret_cast<MomentsAccess<C>*>(destination) + i, parts[i]);
-}
-
-// Of another block.
-template <class C>
-DEVICE Moments<C> loadMoments(const Moments<C>* source) {
-  MomentsAccess<C> parts[kMomentsAccesses<C>];
-  UNROLL
-  for (int i = 0; i < kMomentsAccesses<C>; ++i) parts[i] = loadFresh(reinterpret_cast<const MomentsAccess<C>*>(source) + i);
-  Moments<C> moments;
-  memcpy(&moments, parts, sizeof moments);
-  return moments;
-}
 
 // Chan, Golub & LeVeque (1979).
 template <class C>

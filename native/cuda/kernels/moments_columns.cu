@@ -125,12 +125,7 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) momentsOfColumns(const MomentsArguments<C
 
   if (chunk.active()) momentsOfThread<S, V>(static_cast<const S*>(a.input), a.cut, chunk, values);
   addColumns<V>(a.cut, chunk, values, AddMoments());
-  auto* const partials = static_cast<Moments<C>*>(a.merge.partials);
-  const bool last = mergeChunksOfColumns<V>(
-      a.cut, chunk, a.merge.counters, values, AddMoments(),
-      [&](uint32_t i, uint32_t channel) { return loadMoments(partials + int64_t{i} * a.cut.channels + channel); },
-      [&](uint32_t i, uint32_t channel, const Moments<C>& m) { storeMoments(partials + int64_t{i} * a.cut.channels + channel, m); });
-  if (!last) return;
+  if (!mergeChunksOfColumns<V>(a.cut, a.merge, chunk, values, AddMoments())) return;
 
   bool imprecise = false;
   for (uint32_t c = threadIndex(); c < chunk.channels(); c += blockThreads()) {

@@ -2,7 +2,7 @@
 // chunks, always in the same order.
 #include "moments.h"
 #include "precise.cuh"
-#include "slots.cuh"
+#include "runs.cuh"
 
 namespace cuda_batchnorm::cuda {
 constexpr uint32_t kBatch = 4;     // accesses in flight
@@ -25,16 +25,6 @@ struct ShiftedSums {
     return total;
   }
 };
-
-template <class S, int V>
-DEVICE Compute<S> firstValue(const Pack<S, V>& pack, const Slot& slot) {
-  Compute<S> value = 0;
-  UNROLL
-  for (int e = V - 1; e >= 0; --e) {
-    if (e >= slot.low && e < slot.high) value = widen(pack.values[e]);
-  }
-  return value;
-}
 
 // Of three values, so that a single outlier is never the shift.
 template <class S, int V>
@@ -93,27 +83,6 @@ DEVICE Moments<Compute<S>> momentsOfThread(const S* input, const ChunkOfRuns<V>&
   return total;
 }
 
-// Moments of the whole channel, in all threads of the last block to arrive; others get `false`.
-template <class C>
-DEVICE bool mergeChunks(const MomentsArguments<RunsCut>& a, uint32_t channel, uint32_t chunk, Moments<C>& total,
-                        SharedArray<Moments<C>> scratch) {
-  if (a.cut.chunks == 1) return true;
-  auto* const partials = static_cast<Moments<C>*>(a.merge.partials);
-  bool last = false;
-  if (threadIndex() == 0) {
-    storeMoments(partials + int64_t{chunk} * a.cut.channels + channel, total);
-    last = arriveAt(a.merge.counters + channel) == a.cut.chunks - 1;
-  }
-  if (!anyInBlock(last)) return false;
-  total = {};
-  for (uint32_t i = threadIndex(); i < a.cut.chunks; i += blockThreads()) {
-    total = merge(total, loadMoments(partials + int64_t{i} * a.cut.channels + channel));
-  }
-  total = blockTotal(total, AddMoments(), scratch);
-  if (threadIndex() == 0) storeGlobal(a.merge.counters + channel, 0u);
-  return true;
-}
-
 template <class S, int V>
 KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) momentsOfRuns(const MomentsArguments<RunsCut> a) {
   using C = Compute<S>;
@@ -125,7 +94,7 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) momentsOfRuns(const MomentsArguments<Runs
 
   const ChunkOfRuns<V> mine(a.cut, channel, chunk);
   Moments<C> total = blockTotal(momentsOfThread<S, V>(input, mine), AddMoments(), scratch);
-  if (!mergeChunks(a, channel, chunk, total, scratch)) return;
+  if (!mergeChunksOfRuns(a.cut, a.merge, channel, chunk, total, AddMoments(), scratch)) return;
   PreciseMoments moments = inDouble(total);
   if (needsPrecise(moments, a.results)) moments = preciseMoments(input, a.results, channel, dynamicShared<double>(0));
   if (threadIndex() == 0) writeAffine(a.results.coefficients, channel, finishTraining<C>(a.results, channel, moments.mean, moments.m2));

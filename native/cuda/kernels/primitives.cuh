@@ -84,11 +84,6 @@ template <class T>
 DEVICE T loadReadOnly(const T* source) {
   return fromWord<T>(__ldg(reinterpret_cast<const WordOf<T>*>(source)));
 }
-// The same, read for the last time: first to leave the caches.
-template <class T>
-DEVICE T loadStreaming(const T* source) {
-  return fromWord<T>(__ldcs(reinterpret_cast<const WordOf<T>*>(source)));
-}
 // Small tables that many threads read, such as coefficients of channels: the caches serve them, and traffic does not count them.
 template <class T>
 DEVICE T loadParameter(const T* source) {
@@ -102,11 +97,6 @@ DEVICE T loadFresh(const T* source) {
 template <class T>
 DEVICE void storeGlobal(T* destination, const T& value) {
   *reinterpret_cast<WordOf<T>*>(destination) = toWord(value);
-}
-// Not read again soon: first to leave the caches.
-template <class T>
-DEVICE void storeStreaming(T* destination, const T& value) {
-  __stcs(reinterpret_cast<WordOf<T>*>(destination), toWord(value));
 }
 
 // Adds 1 and returns what was there before. What this block wrote before its last barrier is visible to whoever sees the sum.

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "resident.h"
-#include "slots.cuh"
+#include "runs.cuh"
 
 namespace cuda_batchnorm::cuda {
 

@@ -32,14 +32,7 @@ DEVICE Moments<Compute<S>> momentsOfResident(const ChunkOfRuns<V>& channel, Shar
   using C = Compute<S>;
   const auto count = static_cast<C>(channel.values());
   C first = 0;
-  if (threadIndex() == 0) {
-    const Slot slot = channel.slot(0);
-    const Pack<S, V> pack = slots.load(0);
-    UNROLL
-    for (int e = V - 1; e >= 0; --e) {
-      if (e >= slot.low && e < slot.high) first = widen(pack.values[e]);
-    }
-  }
+  if (threadIndex() == 0) first = firstValue(slots.load(0), channel.slot(0));
   const C shift = broadcast(first);
   const C mean = shift + sumsAbout<S, V>(shift, channel, slots).first / count;
   const Pair<C> sums = sumsAbout<S, V>(mean, channel, slots);

@@ -6,7 +6,7 @@
 
 namespace cuda_batchnorm::cuda {
 
-void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<FlatCut>& arguments);
+void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<InOrderCut>& arguments);
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<ColumnsCut>& arguments);
 
 }  // namespace cuda_batchnorm::cuda

@@ -17,12 +17,7 @@ DeviceProperties propertiesOf(int number) {
   properties.major = told.major;
   properties.minor = told.minor;
   properties.multiprocessors = told.multiProcessorCount;
-  properties.threadsPerMultiprocessor = told.maxThreadsPerMultiProcessor;
-  properties.blocksPerMultiprocessor = told.maxBlocksPerMultiProcessor;
-  properties.registersPerMultiprocessor = told.regsPerMultiprocessor;
   properties.sharedPerBlock = told.sharedMemPerBlockOptin;
-  properties.sharedPerMultiprocessor = told.sharedMemPerMultiprocessor;
-  properties.l2Bytes = static_cast<size_t>(told.l2CacheSize);
   properties.memoryBytes = told.totalGlobalMem;
   return properties;
 }

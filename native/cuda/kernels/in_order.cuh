@@ -8,7 +8,7 @@ namespace cuda_batchnorm::cuda {
 template <int V>
 class ChunkInOrder {
  public:
-  DEVICE explicit ChunkInOrder(const FlatCut& cut) : cut_(cut), start_(int64_t{blockIndex()} * cut.elementsPerBlock) {
+  DEVICE explicit ChunkInOrder(const InOrderCut& cut) : cut_(cut), start_(int64_t{blockIndex()} * cut.elementsPerBlock) {
     const int64_t run = start_ / cut.inner;
     channel_ = static_cast<uint32_t>(run % cut.channels);
     const int64_t rest = (run + 1) * cut.inner - start_;
@@ -46,7 +46,7 @@ class ChunkInOrder {
     return cut_.channelsDivisor.remainder(channel_ + 1 + cut_.innerDivisor.quotient(beyond));
   }
 
-  const FlatCut& cut_;
+  const InOrderCut& cut_;
   int64_t start_;
   uint32_t channel_;  // of the block's first element
   uint32_t rest_;     // elements of its run that follow, itself included

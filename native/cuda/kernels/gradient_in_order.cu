@@ -1,14 +1,14 @@
 // The input's gradient in the order of memory: for runs, and wherever columns do not fit the access width.
 #include "elementwise.cuh"
-#include "flat.cuh"
 #include "gradient.h"
+#include "in_order.cuh"
 
 namespace cuda_batchnorm::cuda {
 
 constexpr uint32_t kBatch = kGradientBatch;
 
 template <ActivationKind kind, class S, int V>
-KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientInOrder(const GradientArguments<FlatCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientInOrder(const GradientArguments<InOrderCut> a) {
   using C = Compute<S>;
   const ChunkInOrder<V> chunk(a.cut);
   Slot slots[kBatch];
@@ -27,7 +27,7 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) gradientInOrder(const GradientArguments<F
   }
 }
 
-void launchGradient(const KernelChoice& choice, cudaStream_t stream, const GradientArguments<FlatCut>& arguments) {
+void launchGradient(const KernelChoice& choice, cudaStream_t stream, const GradientArguments<InOrderCut>& arguments) {
   forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
     launch(gradientInOrder<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
   });

@@ -1,6 +1,6 @@
 // The transform in the order of memory: for runs, and wherever columns do not fit the access width.
 #include "elementwise.cuh"
-#include "flat.cuh"
+#include "in_order.cuh"
 #include "transform.h"
 
 namespace cuda_batchnorm::cuda {
@@ -8,7 +8,7 @@ namespace cuda_batchnorm::cuda {
 constexpr uint32_t kBatch = kTransformBatch;
 
 template <ActivationKind kind, class S, int V>
-KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments<FlatCut> a) {
+KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments<InOrderCut> a) {
   using C = Compute<S>;
   const ChunkInOrder<V> chunk(a.cut);
   Slot slots[kBatch];
@@ -32,7 +32,7 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments
   }
 }
 
-void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<FlatCut>& arguments) {
+void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<InOrderCut>& arguments) {
   forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
     launch(transformInOrder<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
   });

@@ -1,0 +1,45 @@
+// What blocks leave in memory for the one of them that arrives last.
+#pragma once
+
+#include "element.cuh"
+
+namespace cuda_batchnorm::cuda {
+
+// Partial results are as many accesses as they need.
+template <class T>
+constexpr size_t kPartBytes = sizeof(T) < kAccessBytes ? sizeof(T) : kAccessBytes;
+template <class T>
+using Part = Pack<uint32_t, kPartBytes<T> / sizeof(uint32_t)>;
+template <class T>
+constexpr int kParts = sizeof(T) / kPartBytes<T>;
+
+template <class T>
+DEVICE void storePartial(T* destination, const T& value) {
+  Part<T> parts[kParts<T>];
+  memcpy(parts, &value, sizeof value);
+  UNROLL
+  for (int i = 0; i < kParts<T>; ++i) storeGlobal(reinterpret_cast<Part<T>*>(destination) + i, parts[i]);
+}
+
+// Of another block.
+template <class T>
+DEVICE T loadPartial(const T* source) {
+  Part<T> parts[kParts<T>];
+  UNROLL
+  for (int i = 0; i < kParts<T>; ++i) parts[i] = loadFresh(reinterpret_cast<const Part<T>*>(source) + i);
+  T value;
+  memcpy(&value, parts, sizeof value);
+  return value;
+}
+
+// Whether all other blocks arrived at the counter before, in all threads. What thread 0 wrote until now the last block sees; what other
+// threads wrote it sees where a barrier follows their writes. The counter is zero before and after.
+DEVICE bool lastToArrive(uint32_t* counter, uint32_t blocks) {
+  bool last = false;
+  if (threadIndex() == 0) last = arriveAt(counter) == blocks - 1;
+  if (!anyInBlock(last)) return false;
+  if (threadIndex() == 0) storeGlobal(counter, 0u);
+  return true;
+}
+
+}  // namespace cuda_batchnorm::cuda
