@@ -199,16 +199,13 @@ export function backwardBound(dy: Values, pass: Pass, constant: boolean): Gradie
   };
 }
 
+/** What is added to each tolerance: the last bit that the arithmetic itself can hold. */
+export const lastBit = (dtype: DType): number => smallestSubnormal(dtype === 'float64' ? 'float64' : 'float32');
+
 /** Whether a stored value is what rounding makes of a value within the tolerance. What is expected to be infinite or NaN must be just that. */
 export function isWithin(actual: number, expected: number, tolerance: number, dtype: DType): boolean {
   if (Number.isNaN(expected)) return Number.isNaN(actual);
   if (!Number.isFinite(expected)) return actual === expected;
-  const [low, high] = stored(expected, tolerance, dtype);
-  return actual >= low && actual <= high;
-}
-
-/** The smallest and the largest value that may be stored. */
-export function stored(expected: number, tolerance: number, dtype: DType): [low: number, high: number] {
-  const allowed = tolerance + smallestSubnormal(dtype === 'float64' ? 'float64' : 'float32'); // the last bit of the arithmetic itself
-  return [round(expected - allowed, dtype), round(expected + allowed, dtype)];
+  const allowed = tolerance + lastBit(dtype);
+  return actual >= round(expected - allowed, dtype) && actual <= round(expected + allowed, dtype);
 }
