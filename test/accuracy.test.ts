@@ -2,10 +2,10 @@
 
 import { expect } from 'chai';
 import type { DType } from '../lib/index';
-import { lastPlace, roundAll } from './helpers/dtype';
+import { lastPlace, roundAll } from '../lib/validation/number_format';
+import { type Activation, backward, batchStatistics, forward, type Values, viewOf } from '../lib/validation/oracle';
 import { runStep } from './helpers/layer';
 import { normals } from './helpers/random';
-import { type Activation, backward, batchStatistics, forward, type Values, viewOf } from './oracle';
 
 const CHANNELS = 16;
 const LAYOUTS = [

@@ -2,12 +2,13 @@
 
 import { expect } from 'chai';
 import { Tensor } from '../lib/index';
+import { DTYPES, round, roundAll } from '../lib/validation/number_format';
+import { ACTIVATIONS, batchStatistics, forEachOfChannel, viewOf } from '../lib/validation/oracle';
+import { backwardBound, forwardBound, type Pass, statisticsBound } from '../lib/validation/tolerance';
 import { device } from './helpers/device';
-import { DTYPES, round, roundAll } from './helpers/dtype';
 import { layerOf, runStep, type Setup, type Step } from './helpers/layer';
 import { normals } from './helpers/random';
-import { backwardBound, expectSame, expectWithin, forwardBound, type Pass, statisticsBound, within } from './helpers/tolerance';
-import { ACTIVATIONS, batchStatistics, forEachOfChannel, viewOf } from './oracle';
+import { expectSame, expectWithin, within } from './helpers/within';
 
 type Given = Setup & { axis: number; x: Float64Array };
 

@@ -7,14 +7,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { BatchNorm, batchNormInference, batchNormTraining, Tensor } from '../lib/index';
+import { roundAll } from '../lib/validation/number_format';
+import { batchStatistics, forEachOfChannel, viewOf } from '../lib/validation/oracle';
+import { backwardBound, forwardBound, type Pass } from '../lib/validation/tolerance';
 import { device } from './helpers/device';
-import { roundAll } from './helpers/dtype';
 import { expectError } from './helpers/failure';
 import { runStep, type Setup } from './helpers/layer';
 import { normals } from './helpers/random';
 import { withShared } from './helpers/shared';
-import { backwardBound, expectSame, expectWithin, forwardBound, type Pass, within } from './helpers/tolerance';
-import { batchStatistics, forEachOfChannel, viewOf } from './oracle';
+import { expectSame, expectWithin, within } from './helpers/within';
 
 /** Shown by the test of this file whose title contains these words. */
 interface Elsewhere {

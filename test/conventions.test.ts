@@ -6,22 +6,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { freemem } from 'node:os';
 import { expect } from 'chai';
 import { BatchNorm, BatchNormError, batchNormBackward, batchNormInference, batchNormTraining, Tensor } from '../lib/index';
+import { DTYPES, round, roundAll } from '../lib/validation/number_format';
+import { backward, batchStatistics, forEachOfChannel, type Layer, storedVariance, type Values, viewOf } from '../lib/validation/oracle';
+import { backwardBound, forwardBound, type Pass, runningBound, statisticsBound } from '../lib/validation/tolerance';
 import { affordable, device, emulated } from './helpers/device';
-import { DTYPES, round, roundAll } from './helpers/dtype';
 import { layerOf, runStep, type Setup } from './helpers/layer';
 import { normals } from './helpers/random';
 import { skip } from './helpers/shared';
-import {
-  backwardBound,
-  expectSame,
-  expectWithin,
-  forwardBound,
-  type Pass,
-  runningBound,
-  statisticsBound,
-  within,
-} from './helpers/tolerance';
-import { backward, batchStatistics, forEachOfChannel, type Layer, storedVariance, type Values, viewOf } from './oracle';
+import { expectSame, expectWithin, within } from './helpers/within';
 
 function refusal(action: () => unknown): BatchNormError {
   try {

@@ -2,8 +2,8 @@
 
 import { expect } from 'chai';
 import { BatchNorm, Tensor } from '../lib/index';
+import { DTYPES } from '../lib/validation/number_format';
 import { device } from './helpers/device';
-import { DTYPES } from './helpers/dtype';
 import { expectError } from './helpers/failure';
 import { settle } from './helpers/garbage';
 

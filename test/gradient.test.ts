@@ -2,11 +2,11 @@
 
 import { expect } from 'chai';
 import { type BatchNorm, Tensor } from '../lib/index';
+import { ACTIVATIONS, type Activation, batchStatistics, normalize, type Values, viewOf } from '../lib/validation/oracle';
 import { device } from './helpers/device';
 import { channelsOf, layerOf, type Setup } from './helpers/layer';
 import { normals } from './helpers/random';
 import { withShared } from './helpers/shared';
-import { ACTIVATIONS, type Activation, batchStatistics, normalize, type Values, viewOf } from './oracle';
 
 const STEP = 1e-5;
 /** Truncation is h² times a third derivative (1e-10 times some tens), rounding 1e-16 / h times the loss. */

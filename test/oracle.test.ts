@@ -1,8 +1,7 @@
 /** The reference is itself held against exact rational arithmetic, published values and finite differences. */
 
 import { expect } from 'chai';
-import { bfloat16FromBits, DTYPES, float16FromBits, lastPlace, round, smallestSubnormal } from './helpers/dtype';
-import { normals } from './helpers/random';
+import { bfloat16FromBits, DTYPES, float16FromBits, lastPlace, round, smallestSubnormal } from '../lib/validation/number_format';
 import {
   ACTIVATIONS,
   activation,
@@ -16,7 +15,8 @@ import {
   storedVariance,
   updateRunning,
   viewOf,
-} from './oracle';
+} from '../lib/validation/oracle';
+import { normals } from './helpers/random';
 
 /** Mean and biased variance as ratios of integers: no rounding until the quotient. Inputs are multiples of 2^-40. */
 function exactStatistics(values: ArrayLike<number>): { sum: bigint; mean: number; variance: number } {

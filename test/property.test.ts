@@ -5,22 +5,21 @@
 import { expect } from 'chai';
 import * as fc from 'fast-check';
 import { BatchNormError, type DType } from '../lib/index';
-import { emulated } from './helpers/device';
-import { DTYPES, roundAll, unitRoundoff } from './helpers/dtype';
-import { channelsOf, type ParameterDType, runStep, type Setup, type Step } from './helpers/layer';
-import { normals, uniform } from './helpers/random';
+import { DTYPES, roundAll, unitRoundoff } from '../lib/validation/number_format';
+import { ACTIVATIONS, batchStatistics, forEachOfChannel, type Layer, storedVariance, type View, viewOf } from '../lib/validation/oracle';
 import {
   backwardBound,
-  expectSame,
-  expectWithin,
   forwardBound,
   type GradientBounds,
   keepOffKinks,
   type Pass,
   runningBound,
   statisticsBound,
-} from './helpers/tolerance';
-import { ACTIVATIONS, batchStatistics, forEachOfChannel, type Layer, storedVariance, type View, viewOf } from './oracle';
+} from '../lib/validation/tolerance';
+import { emulated } from './helpers/device';
+import { channelsOf, type ParameterDType, runStep, type Setup, type Step } from './helpers/layer';
+import { normals, uniform } from './helpers/random';
+import { expectSame, expectWithin } from './helpers/within';
 
 const seed = Number(process.env.FC_SEED ?? 20240607);
 const numRuns = Number(process.env.FC_RUNS ?? (emulated ? 40 : 200));

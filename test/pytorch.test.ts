@@ -7,12 +7,13 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import type { DType } from '../lib/index';
-import { DTYPES, roundAll } from './helpers/dtype';
+import { DTYPES, roundAll } from '../lib/validation/number_format';
+import { ACTIVATIONS, backward, batchStatistics, forward, viewOf } from '../lib/validation/oracle';
+import { backwardBound, forwardBound, keepOffKinks, type Pass } from '../lib/validation/tolerance';
 import { channelsOf, runStep, type Setup, type Step } from './helpers/layer';
 import { normals, uniform } from './helpers/random';
 import { skip } from './helpers/shared';
-import { backwardBound, expectWithin, forwardBound, keepOffKinks, type Pass, within } from './helpers/tolerance';
-import { ACTIVATIONS, backward, batchStatistics, forward, viewOf } from './oracle';
+import { expectWithin, within } from './helpers/within';
 
 const PROBLEMS = 96;
 

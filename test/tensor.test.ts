@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { type DType, type NumericArray, Tensor } from '../lib/index';
+import { DTYPES, round } from '../lib/validation/number_format';
 import { device } from './helpers/device';
-import { DTYPES, round } from './helpers/dtype';
 import { expectError, expectRejection } from './helpers/failure';
 import { skip } from './helpers/shared';
 

@@ -5,11 +5,12 @@
 
 import { expect } from 'chai';
 import { BatchNormError, batchNormBackward, Tensor } from '../lib/index';
+import { batchStatistics, type Layer, type Statistics, type Values, viewOf } from '../lib/validation/oracle';
+import { backwardBound, forwardBound, type Pass } from '../lib/validation/tolerance';
 import { device } from './helpers/device';
 import { runStep, type Setup } from './helpers/layer';
 import { withShared } from './helpers/shared';
-import { backwardBound, expectWithin, forwardBound, type Pass, within } from './helpers/tolerance';
-import { batchStatistics, type Layer, type Statistics, type Values, viewOf } from './oracle';
+import { expectWithin, within } from './helpers/within';
 
 interface Shaped {
   shape: number[];

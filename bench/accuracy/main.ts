@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { BatchNorm, Tensor } from '../../lib/index';
-import { batchStatistics, forward, viewOf } from '../../test/oracle';
+import { batchStatistics, forward, viewOf } from '../../lib/validation/oracle';
 import { alignColumns } from '../cpu/table';
 
 const HELP = `Usage: npm run bench:accuracy -- [options]

@@ -12,7 +12,7 @@ import { fewestBytes, type Problem, problems, SHAPES, target } from '../../bench
 import { quantile, summarize } from '../../bench/cpu/statistics';
 import { problemTable } from '../../bench/cpu/table';
 import { makeTensors, startTensorFlow } from '../../bench/cpu/tensorflow';
-import { batchStatistics, forward, type Statistics, viewOf } from '../oracle';
+import { batchStatistics, forward, type Statistics, viewOf } from '../../lib/validation/oracle';
 
 const SMALL: Problem[] = problems([[3, 5, 4, 2]]);
 

@@ -2,12 +2,12 @@
 
 import { expect } from 'chai';
 import type { DType } from '../../lib/index';
+import { roundAll } from '../../lib/validation/number_format';
+import type { Activation } from '../../lib/validation/oracle';
 import { describeEmulated } from '../helpers/cuda';
-import { roundAll } from '../helpers/dtype';
 import { emulator } from '../helpers/emulator';
 import { channelsOf, runStep, type Setup } from '../helpers/layer';
 import { normals } from '../helpers/random';
-import type { Activation } from '../oracle';
 
 const SEEDS = 20;
 

@@ -2,9 +2,9 @@
 
 import { expect } from 'chai';
 import { BatchNorm, Device, Tensor } from '../../lib/index';
+import { DTYPES } from '../../lib/validation/number_format';
 import { describeCuda } from '../helpers/cuda';
 import { device } from '../helpers/device';
-import { DTYPES } from '../helpers/dtype';
 import { expectError } from '../helpers/failure';
 import { normals } from '../helpers/random';
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { parseCsv } from '../../lib/cli/demo/csv';
 import { split } from '../../lib/cli/demo/dataset';
 import { renderDigits } from '../../lib/cli/demo/digits';
-import { Random } from '../../lib/cli/demo/random';
+import { Random } from '../../lib/cli/random';
 
 describe('demo data', () => {
   describe('rendered digits', () => {

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { renderDigits } from '../../lib/cli/demo/digits';
-import { Random } from '../../lib/cli/demo/random';
+import { Random } from '../../lib/cli/random';
 import { BatchNormalization, fileSystem } from '../../lib/tfjs';
 import { skip } from '../helpers/shared';
 import { usePlainBackend } from '../tfjs/helpers';

@@ -6,12 +6,13 @@
 
 import { createHash } from 'node:crypto';
 import type { DType } from '../../lib/index';
-import { type Activation, batchStatistics, viewOf } from '../oracle';
+import { DTYPES, roundAll } from '../../lib/validation/number_format';
+import { type Activation, batchStatistics, viewOf } from '../../lib/validation/oracle';
+import { backwardBound, forwardBound, type Pass } from '../../lib/validation/tolerance';
 import { backendVersion } from './device';
-import { DTYPES, roundAll } from './dtype';
 import { channelsOf, type ParameterDType, runStep, type Step } from './layer';
 import { normals } from './random';
-import { backwardBound, firstOutside, forwardBound, type Pass } from './tolerance';
+import { firstOutside } from './within';
 
 export interface Fingerprint {
   version: string;

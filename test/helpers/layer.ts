@@ -1,7 +1,7 @@
 /** One layer, one step: plain arrays in, plain arrays out. */
 
 import { BatchNorm, type DType, Tensor } from '../../lib/index';
-import type { Activation, Values } from '../oracle';
+import type { Activation, Values } from '../../lib/validation/oracle';
 import { device } from './device';
 
 export type ParameterDType = 'float32' | 'float64';

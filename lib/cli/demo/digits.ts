@@ -1,7 +1,7 @@
 /** Small grey pictures of digits, drawn stroke by stroke: shifted, turned, scaled, slanted, smudged and noised, all from one seed. */
 
+import type { Random } from '../random';
 import type { Dataset } from './dataset';
-import type { Random } from './random';
 
 type Point = readonly [x: number, y: number];
 

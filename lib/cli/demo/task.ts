@@ -1,10 +1,10 @@
 /** From the options to data: digits of our own, or those in files. */
 
 import { basename } from 'node:path';
+import { Random } from '../random';
 import { readCsv } from './csv';
 import { type Dataset, split, type Task } from './dataset';
 import { renderDigits } from './digits';
-import { Random } from './random';
 
 export interface TaskOptions {
   data: string | undefined;

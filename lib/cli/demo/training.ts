@@ -1,9 +1,9 @@
 /** One run: a network trained by plain stochastic gradient descent, and a record of how it went. */
 
 import * as tf from '@tensorflow/tfjs';
+import { Random } from '../random';
 import type { Task } from './dataset';
 import { accuracy, HIDDEN_LAYERS, makeNetwork, predict } from './network';
-import { Random } from './random';
 
 export interface RunSpec {
   /** For people: 'with batch norm, learning rate 1'. */

@@ -12,11 +12,11 @@
  *   must lie between round(expected − tolerance) and round(expected + tolerance).
  * The counts of roundings below are those of sums in blocks: of some hundred values added one after the other each adds a
  * rounding, and where few distinct values make them lean one way, half of them remain. The root halves what the variance
- * has; the operations themselves need about four. What accuracy ordinary data has is in accuracy.test.ts, to a tighter
- * bound. But for float64 the counts do not grow with the input's mean: this is the point.
+ * has; the operations themselves need about four. But for float64 the counts do not grow with the input's mean: this is the point.
  */
 
-import type { DType } from '../../lib/index';
+import type { DType } from '../dtype';
+import { round, smallestSubnormal, unitRoundoff } from './number_format';
 import {
   backward,
   derivative,
@@ -28,8 +28,7 @@ import {
   updateRunning,
   type Values,
   type View,
-} from '../oracle';
-import { lastPlace, round, smallestSubnormal, unitRoundoff } from './dtype';
+} from './oracle';
 
 /** Roundings of the size of the value itself. */
 const OWN = 12;
@@ -200,36 +199,13 @@ export function backwardBound(dy: Values, pass: Pass, constant: boolean): Gradie
   };
 }
 
-/** The same allowance everywhere, for values the reference did not compute. */
-export function within(expected: ArrayLike<number>, absolute: number, relative = 0): Bound {
-  return { expected, tolerance: Float64Array.from(expected, (v) => absolute + relative * Math.abs(v)) };
-}
+/** What is added to each tolerance: the last bit that the arithmetic itself can hold. */
+export const lastBit = (dtype: DType): number => smallestSubnormal(dtype === 'float64' ? 'float64' : 'float32');
 
-/** The first element outside its bound, in words; null when there is none. */
-export function firstOutside(actual: ArrayLike<number>, { expected, tolerance }: Bound, dtype: DType): string | null {
-  if (actual.length !== expected.length) return `${actual.length} values instead of ${expected.length}`;
-  const tiny = smallestSubnormal(dtype === 'float64' ? 'float64' : 'float32');
-  for (let i = 0; i < actual.length; i++) {
-    const a = actual[i]!;
-    const e = expected[i]!;
-    const t = tolerance[i]! + tiny;
-    if (Number.isNaN(e) ? Number.isNaN(a) : Number.isFinite(e) ? a >= round(e - t, dtype) && a <= round(e + t, dtype) : a === e) continue;
-    const places = (Math.abs(a - e) / lastPlace(e, dtype)).toFixed(1);
-    return `element ${i} is ${a} but should be ${e}, an error of ${places} units in the last place of ${dtype} where ${(t / lastPlace(e, dtype)).toFixed(1)} and a rounding are allowed`;
-  }
-  return null;
-}
-
-export function expectWithin(actual: ArrayLike<number>, bound: Bound, dtype: DType, what: string): void {
-  const outside = firstOutside(actual, bound, dtype);
-  if (outside !== null) throw new Error(`${what}: ${outside}`);
-}
-
-/** Equal element by element, NaN to NaN, telling the first that is not. */
-export function expectSame(actual: ArrayLike<number>, expected: ArrayLike<number>, what: string): void {
-  if (actual.length !== expected.length) throw new Error(`${what}: ${actual.length} values instead of ${expected.length}`);
-  for (let i = 0; i < actual.length; i++) {
-    const [a, e] = [actual[i]!, expected[i]!];
-    if (a !== e && !(Number.isNaN(a) && Number.isNaN(e))) throw new Error(`${what}: element ${i} is ${a} but should be ${e}`);
-  }
+/** Whether a stored value is what rounding makes of a value within the tolerance. What is expected to be infinite or NaN must be just that. */
+export function isWithin(actual: number, expected: number, tolerance: number, dtype: DType): boolean {
+  if (Number.isNaN(expected)) return Number.isNaN(actual);
+  if (!Number.isFinite(expected)) return actual === expected;
+  const allowed = tolerance + lastBit(dtype);
+  return actual >= round(expected - allowed, dtype) && actual <= round(expected + allowed, dtype);
 }

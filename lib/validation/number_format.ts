@@ -1,6 +1,6 @@
 /** The four element types as sets of representable numbers: rounding to them, and the width of their last place. */
 
-import type { DType } from '../../lib/index';
+import type { DType } from '../dtype';
 
 export const DTYPES: readonly DType[] = ['float32', 'float64', 'float16', 'bfloat16'];
 

@@ -4,7 +4,9 @@
  * (means a million times the deviation, float64 data).
  */
 
-export type Activation = 'identity' | 'relu' | 'leakyRelu' | 'elu' | 'sigmoid' | 'tanh' | 'silu' | 'gelu';
+import type { Activation } from '../activation';
+
+export type { Activation };
 export const ACTIVATIONS: readonly Activation[] = ['identity', 'relu', 'leakyRelu', 'elu', 'sigmoid', 'tanh', 'silu', 'gelu'];
 
 export type Values = ArrayLike<number>;
