@@ -153,7 +153,7 @@ describe('whatever is given', function () {
     eps: mostly(fc.double({ min: 0, max: 1, noNaN: true })),
     axis: likely(1, [-3, -2, -1, 0, 2, 3]),
     activation,
-    backend: likely('native', ['cudnn']),
+    backend: likely('native', ['cudnn', 'cudnn:spatial']),
     stream,
   };
   const layerOptions = options({

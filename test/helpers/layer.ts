@@ -1,6 +1,6 @@
 /** One layer, one step: plain arrays in, plain arrays out. */
 
-import { BatchNorm, type DType, Tensor } from '../../lib/index';
+import { type BackendName, BatchNorm, type DType, Tensor } from '../../lib/index';
 import type { Activation, Values } from '../../lib/validation/oracle';
 import { device } from './device';
 
@@ -27,6 +27,7 @@ export interface Setup {
   dy?: Values;
   /** Write the output over the input. */
   inPlace?: boolean;
+  backend?: BackendName;
 }
 
 export interface Step {
@@ -60,6 +61,7 @@ export function layerOf(setup: Setup): BatchNorm {
     ...(setup.momentum === undefined ? {} : { momentum: setup.momentum }),
     ...(setup.activation === undefined ? {} : { activation: setup.activation }),
     ...(setup.runningVariance === undefined ? {} : { runningVariance: setup.runningVariance }),
+    backend: setup.backend,
     device,
   });
   const entry = (data: Values) => ({
