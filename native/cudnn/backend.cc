@@ -29,17 +29,22 @@ struct Setting {
       : choice(chosen),
         tensor(library, problem, chosen.format),
         parameters(library, tensor, chosen.mode),
-        activation(library, chosen.activation),
-        blend(problem.dtype) {}
+        blend(problem.dtype),
+        activation_(library, chosen.activation) {}
 
   // Descriptors of what an operation does without are null.
+  ActivationDescriptor activation() const { return choice.ops == Ops::Plain ? nullptr : activation_.get(); }
   TensorDescriptor residual() const { return choice.ops == Ops::AddActivation ? tensor.get() : nullptr; }
+  // Of the forward pass, in backward.
+  TensorDescriptor output() const { return choice.ops == Ops::Plain ? nullptr : tensor.get(); }
 
   const Choice choice;
   const TensorDescription tensor;
   const ParameterDescription parameters;
-  const ActivationDescription activation;
   const Blend blend;
+
+ private:
+  const ActivationDescription activation_;
 };
 
 // One value per channel that cuDNN wants and the caller does not have: parameters left out, or gradients nobody asked for.
@@ -84,7 +89,7 @@ class Parameters {
 size_t reserveBytes(const Library& library, Handle handle, const Setting& setting) {
   size_t bytes = 0;
   CUDNN_CALL(library, GetBatchNormalizationTrainingExReserveSpaceSize, handle, setting.choice.mode, setting.choice.ops,
-             setting.activation.get(), setting.tensor.get(), &bytes);
+             setting.activation(), setting.tensor.get(), &bytes);
   return bytes;
 }
 
@@ -151,7 +156,7 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   const Handle handle = handleOf(library_, stream);
   size_t workspaceBytes = 0;
   CUDNN_CALL(*library_, GetBatchNormalizationForwardTrainingExWorkspaceSize, handle, choice.mode, choice.ops, setting.tensor.get(),
-             setting.residual(), setting.tensor.get(), setting.parameters.get(), setting.activation.get(), &workspaceBytes);
+             setting.residual(), setting.tensor.get(), setting.parameters.get(), setting.activation(), &workspaceBytes);
   const size_t reserved = reserveBytes(*library_, handle, setting);
   const cuda::Scratch workspace(stream, workspaceBytes);
   const cuda::Scratch reserve(stream, call.mask == nullptr ? reserved : 0);
@@ -160,7 +165,7 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   CUDNN_CALL(*library_, BatchNormalizationForwardTrainingEx, handle, choice.mode, choice.ops, setting.blend.one(), setting.blend.zero(),
              tensor, call.input, setting.residual(), call.residual, tensor, call.output, setting.parameters.get(), parameters.weight(),
              parameters.bias(), call.momentum, call.runningMean, call.runningVariance, problem.eps, call.statistics,
-             secondRow(call.statistics, problem), setting.activation.get(), workspace.memory(), workspaceBytes,
+             secondRow(call.statistics, problem), setting.activation(), workspace.memory(), workspaceBytes,
              call.mask == nullptr ? reserve.memory() : call.mask, reserved);
 }
 
@@ -197,7 +202,7 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
   const TensorDescriptor tensor = setting.tensor.get();
   size_t workspaceBytes = 0;
   CUDNN_CALL(*library_, GetBatchNormalizationBackwardExWorkspaceSize, handle, choice.mode, choice.ops, tensor, tensor, tensor,
-             setting.residual(), tensor, setting.parameters.get(), setting.activation.get(), &workspaceBytes);
+             setting.residual(), tensor, setting.parameters.get(), setting.activation(), &workspaceBytes);
   const size_t reserved = reserveBytes(*library_, handle, setting);
   if (reserved > 0 && call.mask == nullptr) throw missing("mask");
   if (choice.ops != Ops::Plain && call.output == nullptr) throw missing("output");
@@ -206,11 +211,11 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
   const Vector gradWeight(stream, problem, call.gradWeight == nullptr);
   const Vector gradBias(stream, problem, call.gradBias == nullptr);
   CUDNN_CALL(*library_, BatchNormalizationBackwardEx, handle, choice.mode, choice.ops, setting.blend.one(), setting.blend.zero(),
-             setting.blend.one(), setting.blend.zero(), tensor, call.input, tensor, call.output, tensor, call.gradOutput,
+             setting.blend.one(), setting.blend.zero(), tensor, call.input, setting.output(), call.output, tensor, call.gradOutput,
              setting.residual(), call.gradResidual, tensor, call.gradInput, setting.parameters.get(), parameters.weight(),
              parameters.bias(), call.gradWeight == nullptr ? gradWeight.memory() : call.gradWeight,
              call.gradBias == nullptr ? gradBias.memory() : call.gradBias, problem.eps, call.mean, secondRow(call.mean, problem),
-             setting.activation.get(), workspace.memory(), workspaceBytes, const_cast<void*>(call.mask), reserved);
+             setting.activation(), workspace.memory(), workspaceBytes, const_cast<void*>(call.mask), reserved);
 }
 
 }  // namespace cuda_batchnorm::cudnn
