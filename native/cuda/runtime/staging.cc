@@ -64,12 +64,12 @@ void Staging::giveBack(Blocks block) noexcept {
     while (idleBytes_ > kMostIdle && outOfUse(idle_.front())) move(idle_.begin(), surplus);
   }
   // This waits for the device, and other copies must not wait with it.
-  free(surplus);
+  giveToSystem(surplus);
 }
 
 void Staging::trim() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  free(idle_);
+  giveToSystem(idle_);
   idle_.clear();
   idleBytes_ = 0;
 }
@@ -79,7 +79,7 @@ void Staging::move(Blocks::iterator block, Blocks& to) noexcept {
   to.splice(to.end(), idle_, block);
 }
 
-void Staging::free(const Blocks& blocks) noexcept {
+void Staging::giveToSystem(const Blocks& blocks) noexcept {
   for (const Pinned::Block& block : blocks) quietly(cudaFreeHost(block.memory));
 }
 

@@ -56,7 +56,7 @@ class Staging {
   using Blocks = Pinned::Blocks;
 
   static Blocks allocate(size_t size);
-  static void free(const Blocks& blocks) noexcept;
+  static void giveToSystem(const Blocks& blocks) noexcept;
   void giveBack(Blocks block) noexcept;
   // Of idle blocks, which then are another's.
   void move(Blocks::iterator block, Blocks& to) noexcept;
