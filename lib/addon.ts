@@ -332,7 +332,7 @@ const REMEDIES: readonly [RegExp, string][] = [
   ],
   [
     /NODE_MODULE_VERSION|Node-API|napi/i,
-    `it needs Node.js 20.19 or newer (this is ${process.version}): update Node.js, then run \`npm rebuild cuda-batchnorm\`.`,
+    `it needs Node.js 20.17 or newer (this is ${process.version}): update Node.js, then run \`npm rebuild cuda-batchnorm\`.`,
   ],
   [
     /shared object|image not found|module could not be found/i,

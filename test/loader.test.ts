@@ -4,10 +4,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { expect } from 'chai';
 import { addon, loadAddon, remedy } from '../lib/addon';
+import manifest from '../package.json';
 import { expectError } from './helpers/failure';
 import { skip } from './helpers/shared';
 
 const LIB = resolve(__dirname, '../lib/index.ts');
+const OLDEST_NODE = manifest.engines.node.replace('>=', '');
 
 describe('the loader', () => {
   let root: string;
@@ -65,7 +67,9 @@ describe('the loader', () => {
     expect(advice('undefined symbol: napi_something')).to.include('other system libraries');
     expect(advice('wrong ELF class: ELFCLASS32')).to.include('another processor');
     expect(advice('\\\\?\\x.node is not a valid Win32 application.')).to.include('another processor');
-    expect(advice('was compiled against a different Node.js version using NODE_MODULE_VERSION 115')).to.include('update Node.js');
+    expect(advice('was compiled against a different Node.js version using NODE_MODULE_VERSION 115')).to.include(
+      `Node.js ${OLDEST_NODE} or newer`,
+    );
     expect(advice('libfoo.so.1: cannot open shared object file: No such file or directory')).to.include('a library it needs is missing');
     expect(advice('something else')).to.include('npm run build');
   });

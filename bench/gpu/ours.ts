@@ -1,9 +1,9 @@
 /** One problem on the GPU: the calls that are timed, and copies that move the same bytes. */
 
 import { nativeDevice, streamOf } from '../../lib/device';
-import { BatchNorm, batchNormBackward, batchNormTraining, type Device, type Gradients, type Stream, Tensor } from '../../lib/index';
-import { EPS, gradientOf, inputOf, parametersOf } from '../cpu/data';
-import { memoryShape, OPERATIONS, type Operation } from '../cpu/problem';
+import { type Device, type Stream, Tensor } from '../../lib/index';
+import { openLayer } from '../cpu/ours';
+import { OPERATIONS, type Operation } from '../cpu/problem';
 import { fewestBytes, type GpuProblem } from './problem';
 
 export interface Calls {
@@ -15,47 +15,16 @@ export interface Calls {
 }
 
 export function openProblem(problem: GpuProblem, device: Device, stream: Stream): Calls {
-  const { operation, release } = openLayer(problem, device, stream);
+  const layer = openLayer(problem, { device, dtype: problem.dtype, stream });
   const copies = openCopies(problem, device, stream);
   return {
-    operation,
+    operation: layer.call,
     copy: copies.copy,
     release: () => {
-      release();
+      layer.release();
       copies.release();
     },
   };
-}
-
-function openLayer(problem: GpuProblem, device: Device, stream: Stream) {
-  const { dtype, layout } = problem;
-  const axis = layout === 'channels first' ? 1 : -1;
-  const layer = new BatchNorm(problem.shape[1], { eps: EPS, axis, device });
-  const { mean, variance, weight, bias } = parametersOf(problem);
-  layer.runningMean!.write(mean);
-  layer.runningVar!.write(variance);
-  layer.weight!.write(weight);
-  layer.bias!.write(bias);
-  const shape = memoryShape(problem);
-  const input = Tensor.from(inputOf(problem), shape, { device, dtype });
-  const gradient = Tensor.from(gradientOf(problem), shape, { device, dtype });
-  const out = Tensor.empty(shape, { device, dtype });
-  const parameters = { weight: layer.weight, bias: layer.bias, eps: EPS, axis };
-  const { statistics } = batchNormTraining(input, { ...parameters, out });
-  const operation: Record<Operation, () => void> = {
-    inference: () => void layer.eval().forward(input, { out, stream }),
-    trainingForward: () => void layer.train().forward(input, { out, stream }),
-    backward: () => disposeGradients(batchNormBackward(gradient, input, { ...parameters, statistics, stream })),
-  };
-  const release = () => {
-    for (const owner of [layer, input, gradient, out, statistics]) owner.dispose();
-  };
-  return { operation, release };
-}
-
-// The pool hands their memory to the next call.
-function disposeGradients({ input, weight, bias }: Gradients): void {
-  for (const tensor of [input, weight, bias]) tensor?.dispose();
 }
 
 /** A copy reads half of the bytes that it moves and writes the other half. */

@@ -8,7 +8,6 @@
 
 #ifdef CUDA_BATCHNORM_CUDA
 #include "../cuda/backend.h"
-#include "../cuda/kernels/conversion.h"
 #include "../cuda/runtime/device.h"
 #include "../cuda/runtime/system.h"
 #include "../cudnn/backend.h"
@@ -33,8 +32,8 @@ BackedDevice openCudaDevice(const std::string& name) {
   const int number = cuda::deviceNumber(name);
   try {
     auto device = std::make_shared<cuda::Device>(number);
-    cuda::requireKernels();
-    return {std::move(device), std::make_shared<cuda::Backend>()};
+    auto native = std::make_shared<cuda::Backend>(*device);
+    return {std::move(device), std::move(native)};
   } catch (const Error& error) {
     throw Error(ErrorCode::DeviceUnavailable, "Device " + name + " is not available: " + error.what());
   }

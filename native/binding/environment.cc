@@ -13,6 +13,8 @@ Environment::Environment(Napi::Env env) : promises(env), mailbox(std::make_share
   env.AddCleanupHook(&Environment::finishWork, this);
 }
 
+Environment::~Environment() { mailbox->end(); }
+
 Napi::Object Environment::device(Napi::Env env, const std::string& name) {
   const auto known = devices_.find(name);
   if (known != devices_.end()) return known->second.object.Value();

@@ -26,6 +26,7 @@ struct Constructors {
 class Environment {
  public:
   explicit Environment(Napi::Env env);
+  ~Environment();  // after the finalizers of all its objects
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 

@@ -3,30 +3,39 @@
 
 #include <napi.h>
 
+#include <deque>
 #include <functional>
 #include <mutex>
 
 namespace cuda_batchnorm::binding {
 
+// Tasks are done one at a time: on the environment's thread as long as there is one, afterwards on one that posts.
 class Mailbox {
  public:
   using Task = std::function<void()>;  // must not throw
 
   explicit Mailbox(Napi::Env env);
 
-  // On any thread. Once the environment has ended the task is done at once, on the thread that posts it.
-  void post(Task task);
-  // On the environment's thread, when it ends.
-  void close();
-  bool closed() const { return !open_; }  // on the environment's thread
+  void post(Task task);  // on any thread
+
+  // On the environment's thread.
+  void close();  // it begins to end: what is posted now waits for end()
+  void end();    // nothing else uses what the tasks use
+  bool closed() const { return state_ != State::Open; }
 
  private:
-  static void run(Napi::Env env, Napi::Function, Mailbox* mailbox, Task* task);
-  using Channel = Napi::TypedThreadSafeFunction<Mailbox, Task, &Mailbox::run>;
+  enum class State { Open, Closed, Ended };
+
+  static void run(Napi::Env env, Napi::Function, Mailbox* mailbox, void*);
+  using Bell = Napi::TypedThreadSafeFunction<Mailbox, void, &Mailbox::run>;
+
+  void work();
 
   std::mutex mutex_;
-  bool open_ = true;
-  Channel channel_;
+  State state_ = State::Open;
+  std::deque<Task> tasks_;
+  bool working_ = false;
+  Bell bell_;
 };
 
 }  // namespace cuda_batchnorm::binding

@@ -134,6 +134,12 @@ Parameters parametersOf(const Problem& problem, const void* weight, const void* 
 
 }  // namespace
 
+Backend::Backend(const Device& device) {
+  device.select();
+  allowResidentForward(device.properties().sharedPerBlock);
+  allowResidentBackward(device.properties().sharedPerBlock);
+}
+
 std::vector<KernelLaunch> Backend::explain(const cuda_batchnorm::Device& device, const Outline& outline) const {
   if (outline.problem.size() == 0) return {};
   Request request;

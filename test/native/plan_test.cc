@@ -117,7 +117,9 @@ void checkLimits(const Step& step, const DeviceProperties& gpu) {
   CHECK(step.shape.grid >= 1 && step.shape.grid < uint32_t{1} << 31);
   const uint32_t warps = step.shape.block / 32;
   CHECK(step.shape.block % 32 == 0 && (warps & (warps - 1)) == 0 && step.shape.block <= kMostBlockThreads);
-  CHECK(step.shape.sharedBytes <= gpu.sharedPerBlock);
+  // More than any kernel may have is allowed to resident kernels alone.
+  const bool resident = step.kernel == Kernel::ResidentForward || step.kernel == Kernel::ResidentBackward;
+  CHECK(step.shape.sharedBytes <= (resident ? gpu.sharedPerBlock : 48 << 10));
 }
 
 void checkPlan(const Request& request, const DeviceProperties& gpu) {

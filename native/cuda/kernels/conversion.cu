@@ -109,9 +109,4 @@ void fill(cudaStream_t stream, void* destination, DType dtype, int64_t count, do
   });
 }
 
-void requireKernels() {
-  cudaFuncAttributes attributes;
-  CUDA_CHECK(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(fillElements<float>)));
-}
-
 }  // namespace cuda_batchnorm::cuda

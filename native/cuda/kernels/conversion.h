@@ -13,7 +13,4 @@ namespace cuda_batchnorm::cuda {
 void convert(cudaStream_t stream, void* destination, DType to, const void* source, DType from, int64_t count);
 void fill(cudaStream_t stream, void* destination, DType dtype, int64_t count, double value);
 
-// Throws where this build has no kernels for the current device.
-void requireKernels();
-
 }  // namespace cuda_batchnorm::cuda

@@ -8,19 +8,16 @@
 
 namespace cuda_batchnorm::cuda {
 
-// All threads of the process share what is set here, so it is always the most there is.
-inline void allowSharedMemory(const void* kernel) {
-  int device = 0;
-  int most = 0;
-  CUDA_CHECK(cudaGetDevice(&device));
-  CUDA_CHECK(cudaDeviceGetAttribute(&most, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
-  CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most));
+// Lets a kernel have so many bytes of dynamic shared memory on the current device; without it, 48 KiB. All threads of the process share
+// what is set here, so it should always be the most there is.
+template <class Arguments>
+void allowSharedMemory(void (*kernel)(Arguments), size_t bytes) {
+  CUDA_CHECK(
+      cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
 }
 
 template <class Arguments>
 void launch(void (*kernel)(Arguments), const LaunchShape& shape, cudaStream_t stream, const Arguments& arguments) {
-  constexpr uint32_t kPlainShared = 48 << 10;  // more has to be asked for
-  if (shape.sharedBytes > kPlainShared) allowSharedMemory(reinterpret_cast<const void*>(kernel));
   cudaLaunchAttribute attributes[2];
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(shape.grid);

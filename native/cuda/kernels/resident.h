@@ -6,6 +6,10 @@
 
 namespace cuda_batchnorm::cuda {
 
+// Before the first launch on a device, with that one current: lets the kernels have so much shared memory.
+void allowResidentForward(size_t sharedBytes);
+void allowResidentBackward(size_t sharedBytes);
+
 // Not for float64.
 void launchResidentForward(const KernelChoice& choice, cudaStream_t stream, const ResidentForwardArguments& arguments);
 void launchResidentBackward(const KernelChoice& choice, cudaStream_t stream, const ResidentBackwardArguments& arguments);

@@ -59,18 +59,24 @@ KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) residentBackward(const ResidentBackwa
 }
 
 template <class S>
-void launchFor(const KernelChoice& choice, cudaStream_t stream, const ResidentBackwardArguments& arguments) {
-  if (kindOf(arguments.tensors.activation) == ActivationKind::Linear) {
-    launch(residentBackward<ActivationKind::Linear, S, kVector<S>>, choice.shape, stream, arguments);
-  } else {
-    launch(residentBackward<ActivationKind::Smooth, S, kVector<S>>, choice.shape, stream, arguments);
+auto backwardKernel(ActivationKind kind) {
+  return kind == ActivationKind::Linear ? residentBackward<ActivationKind::Linear, S, kVector<S>>
+                                        : residentBackward<ActivationKind::Smooth, S, kVector<S>>;
+}
+
+void allowResidentBackward(size_t sharedBytes) {
+  for (const ActivationKind kind : {ActivationKind::Linear, ActivationKind::Smooth}) {
+    allowSharedMemory(backwardKernel<float>(kind), sharedBytes);
+    allowSharedMemory(backwardKernel<Float16>(kind), sharedBytes);
+    allowSharedMemory(backwardKernel<BFloat16>(kind), sharedBytes);
   }
 }
 
 void launchResidentBackward(const KernelChoice& choice, cudaStream_t stream, const ResidentBackwardArguments& arguments) {
-  if (choice.dtype == DType::Float32) launchFor<float>(choice, stream, arguments);
-  if (choice.dtype == DType::Float16) launchFor<Float16>(choice, stream, arguments);
-  if (choice.dtype == DType::BFloat16) launchFor<BFloat16>(choice, stream, arguments);
+  const ActivationKind kind = kindOf(arguments.tensors.activation);
+  if (choice.dtype == DType::Float32) launch(backwardKernel<float>(kind), choice.shape, stream, arguments);
+  if (choice.dtype == DType::Float16) launch(backwardKernel<Float16>(kind), choice.shape, stream, arguments);
+  if (choice.dtype == DType::BFloat16) launch(backwardKernel<BFloat16>(kind), choice.shape, stream, arguments);
 }
 
 }  // namespace cuda_batchnorm::cuda

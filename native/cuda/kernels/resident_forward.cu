@@ -67,18 +67,24 @@ KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) residentForward(const ResidentForward
 }
 
 template <class S>
-void launchFor(const KernelChoice& choice, cudaStream_t stream, const ResidentForwardArguments& arguments) {
-  if (kindOf(arguments.tensors.activation) == ActivationKind::Linear) {
-    launch(residentForward<ActivationKind::Linear, S, kVector<S>>, choice.shape, stream, arguments);
-  } else {
-    launch(residentForward<ActivationKind::Smooth, S, kVector<S>>, choice.shape, stream, arguments);
+auto forwardKernel(ActivationKind kind) {
+  return kind == ActivationKind::Linear ? residentForward<ActivationKind::Linear, S, kVector<S>>
+                                        : residentForward<ActivationKind::Smooth, S, kVector<S>>;
+}
+
+void allowResidentForward(size_t sharedBytes) {
+  for (const ActivationKind kind : {ActivationKind::Linear, ActivationKind::Smooth}) {
+    allowSharedMemory(forwardKernel<float>(kind), sharedBytes);
+    allowSharedMemory(forwardKernel<Float16>(kind), sharedBytes);
+    allowSharedMemory(forwardKernel<BFloat16>(kind), sharedBytes);
   }
 }
 
 void launchResidentForward(const KernelChoice& choice, cudaStream_t stream, const ResidentForwardArguments& arguments) {
-  if (choice.dtype == DType::Float32) launchFor<float>(choice, stream, arguments);
-  if (choice.dtype == DType::Float16) launchFor<Float16>(choice, stream, arguments);
-  if (choice.dtype == DType::BFloat16) launchFor<BFloat16>(choice, stream, arguments);
+  const ActivationKind kind = kindOf(arguments.tensors.activation);
+  if (choice.dtype == DType::Float32) launch(forwardKernel<float>(kind), choice.shape, stream, arguments);
+  if (choice.dtype == DType::Float16) launch(forwardKernel<Float16>(kind), choice.shape, stream, arguments);
+  if (choice.dtype == DType::BFloat16) launch(forwardKernel<BFloat16>(kind), choice.shape, stream, arguments);
 }
 
 }  // namespace cuda_batchnorm::cuda

@@ -33,17 +33,17 @@ Pinned Staging::take(size_t bytes) {
     const auto found = std::find_if(idle_.begin(), idle_.end(), fits);
     // The longest idle one that fits; while it is in use, so most likely are those that came back later.
     if (found != idle_.end() && outOfUse(*found)) {
-      Pinned::Block block = std::move(*found);
-      idle_.erase(found);
-      idleBytes_ -= block.size;
+      Blocks block;
+      move(found, block);
       return {*this, std::move(block)};
     }
   }
   return {*this, allocate(wanted)};
 }
 
-Pinned::Block Staging::allocate(size_t size) {
-  Pinned::Block block;
+Staging::Blocks Staging::allocate(size_t size) {
+  Blocks blocks(1);
+  Pinned::Block& block = blocks.front();
   const cudaError_t error = cudaHostAlloc(&block.memory, size, cudaHostAllocDefault);
   if (error == cudaErrorMemoryAllocation) {
     quietly(error);
@@ -52,34 +52,35 @@ Pinned::Block Staging::allocate(size_t size) {
   }
   CUDA_CHECK(error);
   block.size = size;
-  return block;
+  return blocks;
 }
 
-void Staging::giveBack(Pinned::Block block) noexcept {
+void Staging::giveBack(Blocks block) noexcept {
   Blocks surplus;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    idleBytes_ += block.size;
-    idle_.push_back(std::move(block));
-    while (idleBytes_ > kMostIdle && outOfUse(idle_.front())) {
-      idleBytes_ -= idle_.front().size;
-      surplus.push_back(std::move(idle_.front()));
-      idle_.erase(idle_.begin());
-    }
+    idleBytes_ += block.front().size;
+    idle_.splice(idle_.end(), block);
+    while (idleBytes_ > kMostIdle && outOfUse(idle_.front())) move(idle_.begin(), surplus);
   }
   // This waits for the device, and other copies must not wait with it.
-  for (const Pinned::Block& freed : surplus) quietly(cudaFreeHost(freed.memory));
+  giveToSystem(surplus);
 }
 
 void Staging::trim() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  while (!idle_.empty()) free(idle_.begin());
+  giveToSystem(idle_);
+  idle_.clear();
+  idleBytes_ = 0;
 }
 
-void Staging::free(Blocks::iterator block) {
-  quietly(cudaFreeHost(block->memory));
+void Staging::move(Blocks::iterator block, Blocks& to) noexcept {
   idleBytes_ -= block->size;
-  idle_.erase(block);
+  to.splice(to.end(), idle_, block);
+}
+
+void Staging::giveToSystem(const Blocks& blocks) noexcept {
+  for (const Pinned::Block& block : blocks) quietly(cudaFreeHost(block.memory));
 }
 
 }  // namespace cuda_batchnorm::cuda

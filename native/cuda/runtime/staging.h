@@ -2,9 +2,9 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <list>
 #include <mutex>
-#include <vector>
+#include <utility>
 
 #include "event_handle.h"
 
@@ -21,18 +21,21 @@ class Pinned {
     EventHandle done;
   };
 
-  Pinned(Staging& staging, Block block) : staging_(&staging), block_(std::move(block)) {}
+  // One block, with its place in the staging's list: so it goes back there without asking for memory.
+  using Blocks = std::list<Block>;
+
+  Pinned(Staging& staging, Blocks block) : staging_(&staging), block_(std::move(block)) {}
   ~Pinned();
   Pinned(Pinned&& other) noexcept : staging_(std::exchange(other.staging_, nullptr)), block_(std::move(other.block_)) {}
   Pinned& operator=(Pinned&&) = delete;
 
-  void* memory() const { return block_.memory; }
+  void* memory() const { return block_.front().memory; }
   // The stream uses the block in the work queued up to now.
-  void usedOn(cudaStream_t stream) { CUDA_CHECK(cudaEventRecord(block_.done.get(), stream)); }
+  void usedOn(cudaStream_t stream) { CUDA_CHECK(cudaEventRecord(block_.front().done.get(), stream)); }
 
  private:
   Staging* staging_;
-  Block block_;
+  Blocks block_;
 };
 
 // Blocks come from one thread, and go back on any.
@@ -50,11 +53,13 @@ class Staging {
 
  private:
   friend class Pinned;
-  using Blocks = std::vector<Pinned::Block>;
+  using Blocks = Pinned::Blocks;
 
-  static Pinned::Block allocate(size_t size);
-  void giveBack(Pinned::Block block) noexcept;
-  void free(Blocks::iterator block);
+  static Blocks allocate(size_t size);
+  static void giveToSystem(const Blocks& blocks) noexcept;
+  void giveBack(Blocks block) noexcept;
+  // Of idle blocks, which then are another's.
+  void move(Blocks::iterator block, Blocks& to) noexcept;
 
   std::mutex mutex_;
   Blocks idle_;  // the longest idle first
