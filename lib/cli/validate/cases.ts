@@ -116,9 +116,7 @@ function make(layout: Layout, activation: Activation, residual: boolean, data: D
 function withOperationsAndDTypes(draft: Draft): Case[] {
   // One value has no statistics of its own.
   const operations = valuesPerChannel(draft.layout) > 1 ? OPERATIONS : (['inference', 'backward-constant'] as const);
-  return operations.flatMap((operation) =>
-    DTYPES.map((dtype) => ({ name: nameOf(draft, operation, dtype), operation, dtype, ...draft })),
-  );
+  return operations.flatMap((operation) => DTYPES.map((dtype) => ({ name: nameOf(draft, operation, dtype), operation, dtype, ...draft })));
 }
 
 export function valuesPerChannel({ shape, axis }: Layout): number {

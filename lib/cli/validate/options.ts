@@ -13,6 +13,15 @@ export interface ValidateOptions {
   json: boolean;
 }
 
+/** Where the tolerances come from. */
+export const TOLERANCES = `Tolerances are derived from the arithmetic, not fitted to results. With u half a unit in the last place of 1 in the type that is computed
+in (float64 where all tensors are float64, else float32), a normalized value may be off by 12 u of itself and 12 u of the channel's
+deviation, whatever the mean; a sum over a channel by 12 u of the sum of its terms' magnitudes; an exponential or an error function adds
+6 u; every further sum or product a rounding of its terms; all of it is carried through to each quantity. Float64's mean is one number,
+whose own rounding counts too. Storing a result rounds it once, which costs nothing: an error is what remains of the distance when the
+nearest value that would be stored alike is taken. 'share' is that error over its tolerance; above 1 a result fails.
+Relative errors and errors in units of the last place (ULP) grow without bound near zero, and are shown, not judged.`;
+
 export const HELP = `Usage: cuda-batchnorm validate [options]
 
 Runs batch norm on every device and with every backend that works here, and compares each result with a reference in float64, and ours
@@ -31,13 +40,7 @@ ordinary data and on data chosen to break an implementation.
   --json             print results as JSON on stdout and nothing else
   --help             print this
 
-Tolerances are derived from the arithmetic, not fitted to results. With u half a unit in the last place of 1 in the type that is computed
-in (float64 where all tensors are float64, else float32), a normalized value may be off by 12 u of itself and 12 u of the channel's
-deviation, whatever the mean; a sum over a channel by 12 u of the sum of its terms' magnitudes; an exponential or an error function adds
-6 u; every further sum or product a rounding of its terms; all of it is carried through to each quantity. Float64's mean is one number,
-whose own rounding counts too. Storing a result rounds it once, which costs nothing: an error is what remains of the distance when the
-nearest value that would be stored alike is taken. 'share' is that error over its tolerance; above 1 a result fails.
-Relative errors and errors in units of the last place (ULP) grow without bound near zero, and are shown, not judged.
+${TOLERANCES}
 
 What cuDNN does not support is listed and is no failure. Where cuDNN itself is beyond our tolerances that is reported, and is no failure
 either: it is what we compare with.

@@ -63,8 +63,8 @@ async function readGradients(layer: BatchNorm, dy: Tensor): Promise<Results> {
   using residual = gradients.residual;
   return {
     dx: await input.read(),
-    ...(weight && { 'dγ': await weight.read() }),
-    ...(bias && { 'dβ': await bias.read() }),
+    ...(weight && { dγ: await weight.read() }),
+    ...(bias && { dβ: await bias.read() }),
     ...(residual && { dresidual: await residual.read() }),
   };
 }

@@ -3,7 +3,7 @@
 import type { Validation } from '../validate';
 import { environmentOf } from './environment';
 import type { Outcome, Verdict } from './judge';
-import { HELP, reproduction } from './options';
+import { reproduction, TOLERANCES } from './options';
 import type { DifferenceRow, Failure, Row } from './summary';
 
 const MOST_FAILURES = 10;
@@ -89,10 +89,12 @@ function describeDifferences(rows: readonly DifferenceRow[]): string[] {
 
 /** What failed, how far off it is, and how to see it again. */
 export function describeFailures({ options, summary: { failures } }: Validation): string {
-  const shown = failures.slice(0, MOST_FAILURES).flatMap(({ case: name, outcome }) => [
-    `FAILED ${name} on ${outcome.subject}: ${describeFailure(outcome)}`,
-    `  again: ${reproduction(options, name)}`,
-  ]);
+  const shown = failures
+    .slice(0, MOST_FAILURES)
+    .flatMap(({ case: name, outcome }) => [
+      `FAILED ${name} on ${outcome.subject}: ${describeFailure(outcome)}`,
+      `  again: ${reproduction(options, name)}`,
+    ]);
   const more = failures.length - MOST_FAILURES;
   return [...shown, ...(more > 0 ? [`and ${more} more; --json lists them all`] : []), ''].join('\n');
 }
@@ -132,7 +134,7 @@ export function forPrograms({ options, subjects, results, summary, leftOut, notC
   const content = {
     environment: environmentOf(subjects),
     options,
-    tolerances: HELP.slice(HELP.indexOf('Tolerances'), HELP.indexOf('\n\nWhat cuDNN')).replaceAll('\n', ' '),
+    tolerances: TOLERANCES.replaceAll('\n', ' '),
     subjects: subjects.map(({ name }) => name),
     cases: results.map(({ case: { layout, ...one }, outcomes, differences }) => ({
       ...one,
