@@ -34,7 +34,8 @@ export async function run(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  const validation = await validate(options);
+  const devices = options.device === 'auto' ? Device.list() : [Device.get(options.device)];
+  const validation = await validate(options, subjectsOn(devices));
   if (options.report !== undefined) {
     await mkdir(dirname(resolve(options.report)), { recursive: true });
     await writeFile(options.report, makeReport(validation));
@@ -44,10 +45,10 @@ export async function run(args: string[]): Promise<void> {
   if (validation.summary.failures.length > 0) process.exitCode = 1;
 }
 
-async function validate(options: ValidateOptions): Promise<Validation> {
+/** Runs the problems that the options choose on these subjects. */
+export async function validate(options: ValidateOptions, subjects: readonly Subject[]): Promise<Validation> {
   const start = performance.now();
   const { cases, leftOut } = await chooseCases(options);
-  const subjects = subjectsOn(options.device === 'auto' ? Device.list() : [Device.get(options.device)]);
   const progress = makeProgress(cases.length, options.json);
   const results: CaseResult[] = [];
   let failed = 0;

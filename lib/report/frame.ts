@@ -75,10 +75,13 @@ export function makeFrame(options: PlotOptions, entries: readonly LegendEntry[],
   return { frame, legend: drawLegend(placed, frame) };
 }
 
+/** Ticks are round: 1e−10 says as much as 1.0e−10, and leaves room for the axis's own label. */
+const tickLabel = (tick: number): string => formatNumber(tick).replace('.0e', 'e');
+
 export function drawYAxis(scale: Scale, label: string, frame: Frame): string {
   const ticks = scale.ticks.map((tick) => {
     const y = px(scale(tick));
-    return `<path class="grid" d="M${frame.left} ${y}H${frame.right}"/><text x="${frame.left - 8}" y="${px(scale(tick) + 4)}" text-anchor="end">${formatNumber(tick)}</text>`;
+    return `<path class="grid" d="M${frame.left} ${y}H${frame.right}"/><text x="${frame.left - 8}" y="${px(scale(tick) + 4)}" text-anchor="end">${tickLabel(tick)}</text>`;
   });
   const middle = px((frame.top + frame.bottom) / 2);
   return `${ticks.join('')}<text transform="translate(16 ${middle}) rotate(-90)" text-anchor="middle">${escapeHtml(label)}</text>`;
@@ -87,7 +90,7 @@ export function drawYAxis(scale: Scale, label: string, frame: Frame): string {
 export function drawXAxis(scale: Scale, label: string, frame: Frame, whole: boolean): string {
   const labelled = whole ? scale.ticks.filter(Number.isInteger) : scale.ticks;
   const ticks = labelled.map(
-    (tick) => `<text x="${px(scale(tick))}" y="${frame.bottom + 18}" text-anchor="middle">${formatNumber(tick)}</text>`,
+    (tick) => `<text x="${px(scale(tick))}" y="${frame.bottom + 18}" text-anchor="middle">${tickLabel(tick)}</text>`,
   );
   const middle = px((frame.left + frame.right) / 2);
   return `<path class="axis" d="M${frame.left} ${frame.bottom}H${frame.right}"/>${ticks.join('')}<text x="${middle}" y="${frame.bottom + 38}" text-anchor="middle">${escapeHtml(label)}</text>`;

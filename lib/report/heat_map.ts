@@ -31,7 +31,7 @@ export function heatMap({ caption, columns, rows, limits, format }: HeatMapOptio
 export const HEAT_MAP_CSS = [
   'table.heat{border-collapse:separate;border-spacing:2px}',
   '.heat th,.heat td{border:0;padding:4px 10px}',
-  '.heat th:first-child{white-space:nowrap;padding-left:0}',
+  '.heat th:first-child{padding-left:0}',
   '.heat td{text-align:center;min-width:64px;border-radius:4px;color:var(--muted)}',
   '.heat thead th{text-align:center}',
   '.key{font-size:13px}',

@@ -22,6 +22,8 @@ const PAGE_CSS = [
   'caption{text-align:left;color:var(--muted);padding-bottom:6px}',
   'th,td{padding:5px 16px 5px 0;border-bottom:1px solid var(--grid);text-align:right}',
   'th:first-child,td:first-child{text-align:left;font-weight:500}',
+  'table:not(.words) td{white-space:nowrap}',
+  '.words th,.words td{text-align:left;vertical-align:top}',
   'thead th{color:var(--muted);font-weight:500}',
   'summary{cursor:pointer;color:var(--muted);font-size:14px}',
   'code{background:var(--raised);padding:1px 5px;border-radius:4px;font-size:.92em}',
@@ -69,15 +71,18 @@ export function table({
   caption,
   columns,
   rows,
+  words = false,
 }: {
   caption: string;
   columns: readonly string[];
   rows: readonly (readonly string[])[];
+  /** The cells are words, aligned left, and not numbers. */
+  words?: boolean;
 }): string {
   const head = columns.map((column) => `<th scope="col">${escapeHtml(column)}</th>`).join('');
   const body = rows.map(([name = '', ...cells]) => {
     const data = cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('');
     return `<tr><th scope="row">${escapeHtml(name)}</th>${data}</tr>`;
   });
-  return `<div class="scroll"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
+  return `<div class="scroll"><table${words ? ' class="words"' : ''}><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
 }

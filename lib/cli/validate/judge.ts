@@ -7,7 +7,7 @@ import type { Values } from '../../validation/oracle';
 import type { Case } from './cases';
 import { makeInputs } from './data';
 import { type Expectation, expectationsOf, type Quantity } from './reference';
-import { execute, type Results, type Subject } from './subject';
+import type { Results, Subject } from './subject';
 
 /**
  * fail: a result of ours beyond its tolerance; deviates: the same of cuDNN, which is what we compare with, not what we answer for;
@@ -65,7 +65,7 @@ export async function judge(problem: Case, subjects: readonly Subject[], seed: n
   const byDevice = new Map<string, { name: string; results: Results }>();
   for (const subject of subjects) {
     try {
-      const results = await execute(subject, problem, inputs);
+      const results = await subject.run(problem, inputs);
       const measured = expectations.map((expectation) => measure(results, expectation));
       result.outcomes.push({ subject: subject.name, verdict: verdictOn(subject, measured), measured });
       const native = byDevice.get(subject.device.name);

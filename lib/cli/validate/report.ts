@@ -47,7 +47,10 @@ export function makeReport(validation: Validation): string {
 
 function describeOutcome({ subjects, summary }: Validation): string {
   const rows = subjects.map(({ name, device }) => [name, describeVerdicts(summary.verdicts[name]!), device.description]);
-  return section('Outcome', table({ caption: 'Problems by how they ended', columns: ['Backend', 'Problems', 'Device'], rows }));
+  return section(
+    'Outcome',
+    table({ caption: 'Problems by how they ended', columns: ['Backend', 'Problems', 'Device'], rows, words: true }),
+  );
 }
 
 function describeFailures({ summary: { failures, deviations }, options }: Validation): string {
@@ -55,7 +58,7 @@ function describeFailures({ summary: { failures, deviations }, options }: Valida
   const rowsOf = (list: readonly Failure[]) =>
     list.map(({ case: name, outcome }) => [name, outcome.subject, describeFailure(outcome), reproduction(options, name)]);
   const parts = [
-    ...(failures.length > 0 ? [table({ caption: 'Failures', columns, rows: rowsOf(failures) })] : []),
+    ...(failures.length > 0 ? [table({ caption: 'Failures', columns, rows: rowsOf(failures), words: true })] : []),
     ...(deviations.length > 0
       ? [
           paragraph(
@@ -63,7 +66,7 @@ function describeFailures({ summary: { failures, deviations }, options }: Valida
           ),
           details(
             `${deviations.length} results of cuDNN`,
-            table({ caption: 'cuDNN beyond our tolerances', columns, rows: rowsOf(deviations) }),
+            table({ caption: 'cuDNN beyond our tolerances', columns, rows: rowsOf(deviations), words: true }),
           ),
         ]
       : []),
@@ -236,7 +239,7 @@ function describeMissing({ summary, leftOut, notCompared }: Validation): string 
     ...leftOut.map((words) => ['not run', words]),
   ];
   if (rows.length === 0) return section('Not compared', paragraph('Everything was compared.'));
-  return section('Not compared', table({ caption: 'What could not be compared, and why', columns: ['What', 'Why'], rows }));
+  return section('Not compared', table({ caption: 'What could not be compared, and why', columns: ['What', 'Why'], rows, words: true }));
 }
 
 function describeSetting({ subjects, options, seconds }: Validation): string {
@@ -256,6 +259,6 @@ function describeSetting({ subjects, options, seconds }: Validation): string {
     paragraph(TOLERANCES),
     paragraph('Any problem here runs again, with the same data, by its name:'),
     `<p><code>${reproduction(options, 'NAME')}</code></p>`,
-    table({ caption: 'Where this was measured', columns: ['What', 'Value'], rows }),
+    table({ caption: 'Where this was measured', columns: ['What', 'Value'], rows, words: true }),
   );
 }
