@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { validate } from '../../lib/cli/validate';
 import { builtInCases } from '../../lib/cli/validate/cases';
@@ -94,6 +94,16 @@ describe('the validate command', () => {
     expect(all.passed).to.equal(true);
     const alone = JSON.parse(cudaBatchnorm(...args, '--only', all.cases[5].name).stdout);
     expect(alone.cases).to.deep.equal([all.cases[5]]);
+  });
+
+  it('is written by the command, to a folder that need not be there', () => {
+    const file = path('new/folder/report.html');
+    const { status, stdout } = cudaBatchnorm('validate', '--quick', '--device', 'cpu', '--only', 'training/float32/*', '--report', file);
+    expect(status).to.equal(0);
+    expect(stdout).to.contain(`Report: ${file}`);
+    expect(readFileSync(file, 'utf8'))
+      .to.match(/^<!doctype html>/)
+      .and.to.not.match(/NaN|undefined|\[object/);
   });
 
   describe('where cuDNN works', () => {
