@@ -31,6 +31,7 @@ module.exports = {
     'test/tfjs/layer.test.ts',
     'test/tfjs/ops.test.ts',
     'test/tfjs/training.test.ts',
+    'test/validate/device.test.ts',
     'test/vectors.test.ts',
     'test/worker.test.ts',
   ],

@@ -11,6 +11,7 @@ interface Command {
 
 const COMMANDS: Record<string, Command> = {
   demo: { summary: 'train a digit classifier with and without batch norm, and write a report', load: () => import('./demo.js') },
+  validate: { summary: 'compare every backend that works here with float64, and ours with cuDNN', load: () => import('./validate.js') },
 };
 
 function help(): string {

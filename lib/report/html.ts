@@ -1,6 +1,7 @@
 /** Pages of one file: no script, no font, no image from elsewhere; light and dark; readable without the plots. */
 
 import { escapeHtml } from './escape';
+import { HEAT_MAP_CSS } from './heat_map';
 import { PLOT_CSS, themeCss } from './style';
 
 const PAGE_CSS = [
@@ -21,6 +22,8 @@ const PAGE_CSS = [
   'caption{text-align:left;color:var(--muted);padding-bottom:6px}',
   'th,td{padding:5px 16px 5px 0;border-bottom:1px solid var(--grid);text-align:right}',
   'th:first-child,td:first-child{text-align:left;font-weight:500}',
+  'table:not(.words) td{white-space:nowrap}',
+  '.words th,.words td{text-align:left;vertical-align:top}',
   'thead th{color:var(--muted);font-weight:500}',
   'summary{cursor:pointer;color:var(--muted);font-size:14px}',
   'code{background:var(--raised);padding:1px 5px;border-radius:4px;font-size:.92em}',
@@ -33,7 +36,7 @@ export function page({ title, lead, body }: { title: string; lead: string; body:
     '<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">',
     '<meta name="color-scheme" content="light dark">',
     `<title>${escapeHtml(title)}</title>`,
-    `<style>${themeCss(':root')}${PLOT_CSS}${PAGE_CSS}</style></head>`,
+    `<style>${themeCss(':root')}${PLOT_CSS}${PAGE_CSS}${HEAT_MAP_CSS}</style></head>`,
     `<body><main><h1>${escapeHtml(title)}</h1><p class="lead">${escapeHtml(lead)}</p>`,
     body,
     '</main></body></html>',
@@ -54,8 +57,13 @@ export function paragraph(text: string): string {
 /** One or several plots under one caption, with their numbers folded away below. */
 export function figure(plots: readonly string[], caption: string, numbers?: string): string {
   const drawing = plots.length === 1 ? plots[0] : `<div class="panels">${plots.join('\n')}</div>`;
-  const folded = numbers === undefined ? '' : `<details><summary>The numbers as a table</summary>${numbers}</details>`;
+  const folded = numbers === undefined ? '' : details('The numbers as a table', numbers);
   return `<figure>${drawing}<figcaption>${escapeHtml(caption)}</figcaption>${folded}</figure>`;
+}
+
+/** HTML that is folded away until its summary, plain text, is clicked. */
+export function details(summary: string, html: string): string {
+  return `<details><summary>${escapeHtml(summary)}</summary>${html}</details>`;
 }
 
 /** A table with a header row; the first column names the row. All cells are plain text. */
@@ -63,15 +71,18 @@ export function table({
   caption,
   columns,
   rows,
+  words = false,
 }: {
   caption: string;
   columns: readonly string[];
   rows: readonly (readonly string[])[];
+  /** The cells are words, aligned left, and not numbers. */
+  words?: boolean;
 }): string {
   const head = columns.map((column) => `<th scope="col">${escapeHtml(column)}</th>`).join('');
   const body = rows.map(([name = '', ...cells]) => {
     const data = cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('');
     return `<tr><th scope="row">${escapeHtml(name)}</th>${data}</tr>`;
   });
-  return `<div class="scroll"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
+  return `<div class="scroll"><table${words ? ' class="words"' : ''}><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>${body.join('\n')}</tbody></table></div>`;
 }

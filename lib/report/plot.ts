@@ -1,8 +1,9 @@
 /** Line and bar plots as SVG text: labelled, titled and described for screen readers, coloured by the page's style sheet. */
 
 import { escapeHtml } from './escape';
+import { CHARACTER_WIDTH, drawXAxis, drawYAxis, makeFrame, type PlotOptions, px, slot, svg } from './frame';
 import { extent, formatNumber, makeScale, type Scale, type ScaleKind } from './scale';
-import { PLOT_CSS, SERIES_COLORS, themeCss } from './style';
+import { PLOT_CSS, themeCss } from './style';
 
 export interface LineSeries {
   /** Shown in the legend. */
@@ -15,19 +16,6 @@ export interface LineSeries {
   /** Slot of the palette, 0 to 5; the position in the list when left out. */
   color?: number;
   dashed?: boolean;
-}
-
-interface PlotOptions {
-  title: string;
-  /** One or two sentences that say what is seen, for who cannot see it. */
-  description: string;
-  yLabel: string;
-  yScale?: ScaleKind;
-  /** Taken from the data when left out. */
-  yRange?: readonly [number, number];
-  /** In pixels; 640 × 360. */
-  width?: number;
-  height?: number;
 }
 
 export interface LinePlotOptions extends PlotOptions {
@@ -52,82 +40,6 @@ export interface BarPlotOptions extends PlotOptions {
   series: readonly BarSeries[];
   /** A horizontal line to compare with. */
   reference?: { value: number; label: string };
-}
-
-interface Frame {
-  width: number;
-  height: number;
-  left: number;
-  right: number;
-  top: number;
-  bottom: number;
-}
-
-interface LegendEntry {
-  name: string;
-  color: number;
-  dashed: boolean;
-}
-
-const LEGEND_LINE = 18;
-const CHARACTER_WIDTH = 6.6; // of 12 px system-ui, on the wide side: text is placed without measuring it
-
-const px = (value: number) => String(Math.round(value * 10) / 10);
-const slot = (color: number) => `var(--c${color % SERIES_COLORS})`;
-
-/** Rows of [entry, x offset] that fit the width. */
-function layOutLegend(entries: readonly LegendEntry[], width: number): { entry: LegendEntry; x: number; row: number }[] {
-  let x = 0;
-  let row = 0;
-  return entries.map((entry) => {
-    const needed = 42 + entry.name.length * CHARACTER_WIDTH;
-    if (x > 0 && x + needed > width) {
-      x = 0;
-      row++;
-    }
-    const placed = { entry, x, row };
-    x += needed;
-    return placed;
-  });
-}
-
-function drawLegend(placed: ReturnType<typeof layOutLegend>, frame: Frame): string {
-  return placed
-    .map(({ entry, x, row }) => {
-      const y = 40 + row * LEGEND_LINE;
-      const left = frame.left + x;
-      const dashed = entry.dashed ? ' dashed' : '';
-      return `<path class="line${dashed}" stroke="${slot(entry.color)}" d="M${px(left)} ${y - 4}h22"/><text class="legend" x="${px(left + 28)}" y="${y}">${escapeHtml(entry.name)}</text>`;
-    })
-    .join('');
-}
-
-function makeFrame(options: PlotOptions, entries: readonly LegendEntry[], bottom: number): { frame: Frame; legend: string } {
-  const width = options.width ?? 640;
-  const height = options.height ?? 360;
-  const frame: Frame = { width, height, left: 64, right: width - 16, top: 40, bottom: height - bottom };
-  const placed = layOutLegend(entries, frame.right - frame.left);
-  const rows = (placed.at(-1)?.row ?? -1) + 1;
-  frame.top += rows * LEGEND_LINE;
-  return { frame, legend: drawLegend(placed, frame) };
-}
-
-function drawYAxis(scale: Scale, label: string, frame: Frame): string {
-  const ticks = scale.ticks.map((tick) => {
-    const y = px(scale(tick));
-    return `<path class="grid" d="M${frame.left} ${y}H${frame.right}"/><text x="${frame.left - 8}" y="${px(scale(tick) + 4)}" text-anchor="end">${formatNumber(tick)}</text>`;
-  });
-  const middle = px((frame.top + frame.bottom) / 2);
-  return `${ticks.join('')}<text transform="translate(16 ${middle}) rotate(-90)" text-anchor="middle">${escapeHtml(label)}</text>`;
-}
-
-function drawXAxis(scale: Scale, label: string, frame: Frame, whole: boolean): string {
-  const labelled = whole ? scale.ticks.filter(Number.isInteger) : scale.ticks;
-  const ticks = labelled.map(
-    (tick) => `<text x="${px(scale(tick))}" y="${frame.bottom + 18}" text-anchor="middle">${formatNumber(tick)}</text>`,
-  );
-  const middle = px((frame.left + frame.right) / 2);
-  return `<path class="axis" d="M${frame.left} ${frame.bottom}H${frame.right}"/>${ticks.join('')}<text x="${middle}" y="${frame.bottom + 38}" text-anchor="middle">${escapeHtml(label)}</text>`;
 }
 
 /** Indices of unbroken runs of drawable points. */
@@ -164,27 +76,15 @@ function drawSeries(series: LineSeries, color: number, xScale: Scale, yScale: Sc
   return { bands: bands.join(''), lines: lines.join('') };
 }
 
-function svg(options: PlotOptions, frame: Frame, legend: string, axes: string, marks: string): string {
-  const { width, height, left, top } = frame;
-  const across = frame.right - left;
-  const down = frame.bottom - top + 4;
-  return [
-    `<svg class="plot" role="img" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">`,
-    `<title>${escapeHtml(options.title)}</title><desc>${escapeHtml(options.description)}</desc>`,
-    `<text class="title" x="${left}" y="18">${escapeHtml(options.title)}</text>`,
-    legend,
-    axes,
-    // A nested drawing clips what leaves the frame, and needs no id to do so.
-    `<svg x="${left}" y="${top - 2}" width="${across}" height="${down}" viewBox="${left} ${top - 2} ${across} ${down}">${marks}</svg>`,
-    '</svg>',
-  ].join('');
-}
-
 /** Lines over a numeric axis. Returns an `<svg>` element that takes its colours from the page (see standaloneSvg()). */
 export function linePlot(options: LinePlotOptions): string {
   const { series, xScale: xKind = 'linear', yScale: yKind = 'linear' } = options;
   const color = (index: number) => series[index]!.color ?? index;
-  const entries = series.map(({ name, dashed = false }, index) => ({ name, dashed, color: color(index) }));
+  const entries = series.map(({ name, dashed }, index) => ({
+    name,
+    mark: dashed ? ('line dashed' as const) : ('line' as const),
+    color: color(index),
+  }));
   const { frame, legend } = makeFrame(options, options.legend === false ? [] : entries, 52);
   const ys = series.flatMap(({ y, bands = [] }) => [...y, ...bands.flatMap(({ low, high }) => [...low, ...high])]);
   const xs = series.flatMap(({ x }) => x);
@@ -207,7 +107,7 @@ function drawBarLabel(x: number, top: number, height: number, text: string): str
 export function barPlot(options: BarPlotOptions): string {
   const { series, categories, reference, yScale: yKind = 'linear' } = options;
   const color = (index: number) => series[index]!.color ?? index;
-  const entries = series.map(({ name }, index) => ({ name, dashed: false, color: color(index) }));
+  const entries = series.map(({ name }, index) => ({ name, mark: 'line' as const, color: color(index) }));
   const slanted = categories.some((name) => name.length * CHARACTER_WIDTH > ((options.width ?? 640) - 80) / categories.length);
   const { frame, legend } = makeFrame(options, entries, slanted ? 96 : 32);
   const [low, high] = extent([...series.flatMap(({ values }) => values), reference?.value ?? null], yKind);

@@ -41,6 +41,7 @@ export const PLOT_CSS = [
   '.plot .axis{stroke:var(--muted);stroke-width:1}',
   '.plot .line{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}',
   '.plot .dashed{stroke-dasharray:6 4}',
+  '.plot .dots{fill:none;stroke-width:5;stroke-linecap:round;stroke-opacity:.6}',
   '.plot .band{stroke:none;fill-opacity:.18}',
   '.plot .reference{stroke:var(--ink);stroke-width:1;stroke-dasharray:2 3}',
 ].join('');

@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { renderDigits } from '../../lib/cli/demo/digits';
 import { Random } from '../../lib/cli/random';
 import { BatchNormalization, fileSystem } from '../../lib/tfjs';
+import { backgroundOf, boxesOf, overflowOf, useBrowser } from '../helpers/browser';
 import { skip } from '../helpers/shared';
 import { usePlainBackend } from '../tfjs/helpers';
 import { cudaBatchnorm, type Outcome, temporaryFolder } from './helpers';
@@ -71,6 +72,24 @@ describe('demo', function () {
         expect(html).to.contain(`<th scope="row">${name}</th><td>${(100 * accuracy).toFixed(1)}%</td>`);
       }
       expect(html).to.not.match(/NaN|undefined|\[object/);
+    });
+
+    describe('report in a browser', () => {
+      const open = useBrowser();
+      for (const scheme of ['light', 'dark'] as const) {
+        for (const width of [360, 1200]) {
+          it(`shows every plot, and nothing sticks out or is asked for, in ${scheme} colours, ${width} pixels wide`, async () => {
+            const { page, complaints } = await open(path('new/report.html'), { scheme, width });
+            const plots = await boxesOf(page, 'svg.plot');
+            expect(plots).to.have.length(1 + 2 + 8);
+            for (const box of plots) expect(Math.min(box.width, box.height)).to.be.greaterThan(100);
+            expect(await overflowOf(page)).to.equal(0);
+            expect(await backgroundOf(page)).to.equal(scheme === 'light' ? 'rgb(255, 255, 255)' : 'rgb(20, 23, 28)');
+            expect(complaints).to.deep.equal([]);
+            await page.context().close();
+          });
+        }
+      }
     });
 
     it('repeats from the seed', () => {

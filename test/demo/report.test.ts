@@ -1,5 +1,17 @@
 import { expect } from 'chai';
-import { barPlot, escapeHtml, figure, formatNumber, linePlot, page, section, standaloneSvg, table } from '../../lib/report';
+import {
+  barPlot,
+  escapeHtml,
+  figure,
+  formatNumber,
+  heatMap,
+  linePlot,
+  page,
+  scatterPlot,
+  section,
+  standaloneSvg,
+  table,
+} from '../../lib/report';
 import { linearTicks, logTicks } from '../../lib/report/scale';
 
 const LINE = {
@@ -55,6 +67,46 @@ describe('report', () => {
     expect(svg).to.contain('<title>b, theirs: 3</title>').and.contain('>copy<');
     const [, one, two] = /height="([\d.]+)"><title>a, ours.*?height="([\d.]+)"><title>b, ours/.exec(svg)!;
     expect(Number(two) / Number(one)).to.be.closeTo(2, 0.01);
+  });
+
+  it('draws dots, on one scale with the line of equality where that is asked for, and leaves out what cannot be drawn', () => {
+    const series = [
+      { name: 'one', x: [0, 10, Number.NaN, 5], y: [1, 9, 3, Infinity] },
+      { name: 'none', x: [], y: [] },
+    ];
+    const svg = scatterPlot({ title: 'Dots', description: 'Dots', xLabel: 'theirs', yLabel: 'ours', diagonal: true, series });
+    expect(svg).to.not.match(/NaN|Infinity/);
+    expect(count(svg, /class="dots"/g)).to.equal(2 + 1); // the legend's, and one path of two dots
+    const [left, low, right, high] = /d="M([\d.]+) ([\d.]+)h.1M([\d.]+) ([\d.]+)h.1"/.exec(svg)!.slice(1).map(Number) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const [x0, y0, x1, y1] = /class="reference" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"/.exec(svg)!.slice(1).map(Number) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    expect([left, right]).to.deep.equal([x0, x1]); // 0 and 10 are the ends of the line
+    expect((y0 - low) / (y0 - y1)).to.be.closeTo(0.1, 0.01);
+    expect((y0 - high) / (y0 - y1)).to.be.closeTo(0.9, 0.01);
+    const log = scatterPlot({ title: 'Dots', description: 'Dots', xLabel: 'x', yLabel: 'y', xScale: 'log', yScale: 'log', series });
+    expect(log)
+      .to.match(/d="M[\d.]+ [\d.]+h.1"/)
+      .and.to.not.match(/NaN|Infinity/); // 0 has no logarithm
+  });
+
+  it('draws a heat map as a table of numbers, each with the colour of its level', () => {
+    const rows = [
+      { name: 'a <b>', values: [0, 0.5, null] },
+      { name: 'c', values: [0.6, 1, 1.5] },
+    ];
+    const html = heatMap({ caption: 'Heat & more', columns: ['x', 'y', 'z'], rows, limits: [0.5, 1], format: (value) => value.toFixed(1) });
+    expect(html).to.contain('<th scope="row">a &lt;b&gt;</th><td class="heat0">0.0</td><td class="heat0">0.5</td><td>–</td>');
+    expect(html).to.contain('<td class="heat1">0.6</td><td class="heat1">1.0</td><td class="beyond">1.5</td>');
+    expect(html).to.contain('<caption>Heat &amp; more</caption>').and.contain('<span class="beyond">&gt; 1.0</span>');
   });
 
   it('gives a plot of its own file its colours, light and dark', () => {

@@ -39,6 +39,9 @@ const first = (...shape: number[]): Layout => ({ kind: 'channels-first', shape, 
 const last = (...shape: number[]): Layout => ({ kind: 'channels-last', shape, axis: -1 });
 const flat = (...shape: number[]): Layout => ({ kind: '2d', shape, axis: 1 });
 
+/** Channels so long that they are cut into parts, whose sums are merged. */
+const LARGE = [first(2, 1, 200, 200), last(12000, 4)];
+
 interface Grid {
   /** Long, short and odd runs of a channel's values; channels last; rows of single values. */
   layouts: readonly Layout[];
@@ -88,7 +91,9 @@ export function builtInCases(quick: boolean): Case[] {
         : [make(layout, 'identity', false, data), make(layout, 'relu', true, data), make(layout, 'gelu', false, data)],
     ),
   );
-  return unique([...ordinary, ...adversarial].flatMap(withOperationsAndDTypes));
+  const large = LARGE.flatMap((layout) => withOperationsAndDTypes(make(layout, 'identity', false)));
+  const affordable = quick ? large.filter(({ dtype }) => dtype === 'float32') : large;
+  return unique([...[...ordinary, ...adversarial].flatMap(withOperationsAndDTypes), ...affordable]);
 }
 
 /** Problems of the shapes a user gives, channels first and last; the activations take turns. */
@@ -116,9 +121,7 @@ function make(layout: Layout, activation: Activation, residual: boolean, data: D
 function withOperationsAndDTypes(draft: Draft): Case[] {
   // One value has no statistics of its own.
   const operations = valuesPerChannel(draft.layout) > 1 ? OPERATIONS : (['inference', 'backward-constant'] as const);
-  return operations.flatMap((operation) =>
-    DTYPES.map((dtype) => ({ name: nameOf(draft, operation, dtype), operation, dtype, ...draft })),
-  );
+  return operations.flatMap((operation) => DTYPES.map((dtype) => ({ name: nameOf(draft, operation, dtype), operation, dtype, ...draft })));
 }
 
 export function valuesPerChannel({ shape, axis }: Layout): number {

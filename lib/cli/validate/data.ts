@@ -17,7 +17,8 @@ export const DATA_WORDS: Record<DataKind, string> = {
   'tiny-variance': 'a variance far below eps; in float16 of denormals',
   'constant-channel': 'every other channel is one value',
   outliers: 'one value of each channel far out: by 1e6 deviations in float32, 1e9 in float64, 3e4 in float16, 1e6 in bfloat16',
-  extremes: "channels of the type's largest numbers (in float16 up to ±65504; else those whose squares still have a sum) and of its smallest",
+  extremes:
+    "channels of the type's largest numbers (in float16 up to ±65504; else those whose squares still have a sum) and of its smallest",
 };
 
 /** All float64 arrays of numbers that the dtype has; a pass of the reference, with the statistics that it uses. */

@@ -10,8 +10,13 @@ export interface Subject {
   /** `'cpu native'`, `'cuda:0 cudnn'`. */
   name: string;
   device: Device;
-  backend: 'native' | 'cudnn';
+  backend: Backend;
+  run(problem: Case, inputs: Inputs): Promise<Results>;
 }
+
+type Backend = 'native' | 'cudnn';
+
+export type Results = Partial<Record<Quantity, Values>>;
 
 /** All that work on these devices, each device's native backend first. */
 export function subjectsOn(devices: readonly Device[]): Subject[] {
@@ -19,13 +24,16 @@ export function subjectsOn(devices: readonly Device[]): Subject[] {
   return devices.flatMap((device) =>
     (['native', 'cudnn'] as const)
       .filter((backend) => backend === 'native' || (cudnn && device.type === 'cuda'))
-      .map((backend) => ({ name: `${device.name} ${backend}`, device, backend })),
+      .map((backend) => ({
+        name: `${device.name} ${backend}`,
+        device,
+        backend,
+        run: (problem: Case, inputs: Inputs) => execute(device, backend, problem, inputs),
+      })),
   );
 }
 
-export type Results = Partial<Record<Quantity, Values>>;
-
-export async function execute({ device, backend }: Subject, problem: Case, inputs: Inputs): Promise<Results> {
+async function execute(device: Device, backend: Backend, problem: Case, inputs: Inputs): Promise<Results> {
   using layer = makeLayer(device, backend, problem, inputs);
   const upload = (values: Float64Array) => Tensor.from(values, problem.layout.shape, { dtype: problem.dtype, device });
   using input = upload(inputs.pass.x as Float64Array);
@@ -44,7 +52,7 @@ export async function execute({ device, backend }: Subject, problem: Case, input
   };
 }
 
-function makeLayer(device: Device, backend: 'native' | 'cudnn', { layout, activation, operation, eps }: Case, inputs: Inputs): BatchNorm {
+function makeLayer(device: Device, backend: Backend, { layout, activation, operation, eps }: Case, inputs: Inputs): BatchNorm {
   const { view, parameterDtype } = inputs.pass;
   const { axis } = layout;
   const layer = new BatchNorm(view.channels, { axis, activation, eps, momentum: MOMENTUM, dtype: parameterDtype, device, backend });
@@ -63,8 +71,8 @@ async function readGradients(layer: BatchNorm, dy: Tensor): Promise<Results> {
   using residual = gradients.residual;
   return {
     dx: await input.read(),
-    ...(weight && { 'dγ': await weight.read() }),
-    ...(bias && { 'dβ': await bias.read() }),
+    ...(weight && { dγ: await weight.read() }),
+    ...(bias && { dβ: await bias.read() }),
     ...(residual && { dresidual: await residual.read() }),
   };
 }

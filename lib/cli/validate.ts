@@ -1,0 +1,76 @@
+/** `cuda-batchnorm validate`: every backend that works here against a float64 reference, and ours against cuDNN. */
+
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { Device } from '../index';
+import { UsageError } from './usage';
+import { builtInCases, type Case, casesOf } from './validate/cases';
+import { type CaseResult, isFailure, judge } from './validate/judge';
+import { fits, HELP, parseOptions, type ValidateOptions } from './validate/options';
+import { makeProgress } from './validate/progress';
+import { makeReport } from './validate/report';
+import { readShapes } from './validate/shapes';
+import { type Subject, subjectsOn } from './validate/subject';
+import { type Summary, summarize } from './validate/summary';
+import { describe, describeFailures, forPrograms } from './validate/text';
+
+/** All that the command found out. */
+export interface Validation {
+  options: ValidateOptions;
+  subjects: readonly Subject[];
+  results: readonly CaseResult[];
+  summary: Summary;
+  /** Shapes that were asked for and did not run, and why. */
+  leftOut: readonly string[];
+  /** Backends that do not work here, and why. */
+  notCompared: readonly { name: string; reason: string }[];
+  seconds: number;
+}
+
+/** Runs the command with the arguments after its name. */
+export async function run(args: string[]): Promise<void> {
+  const options = parseOptions(args);
+  if (options === undefined) {
+    process.stdout.write(HELP);
+    return;
+  }
+  const devices = options.device === 'auto' ? Device.list() : [Device.get(options.device)];
+  const validation = await validate(options, subjectsOn(devices));
+  if (options.report !== undefined) {
+    await mkdir(dirname(resolve(options.report)), { recursive: true });
+    await writeFile(options.report, makeReport(validation));
+  }
+  process.stdout.write(options.json ? forPrograms(validation) : describe(validation));
+  process.stderr.write(describeFailures(validation));
+  if (validation.summary.failures.length > 0) process.exitCode = 1;
+}
+
+/** Runs the problems that the options choose on these subjects. */
+export async function validate(options: ValidateOptions, subjects: readonly Subject[]): Promise<Validation> {
+  const start = performance.now();
+  const { cases, leftOut } = await chooseCases(options);
+  const progress = makeProgress(cases.length, options.json);
+  const results: CaseResult[] = [];
+  let failed = 0;
+  for (const one of cases) {
+    const result = await judge(one, subjects, options.seed);
+    results.push(result);
+    if (result.outcomes.some(isFailure)) failed++;
+    progress.step(results.length, failed);
+  }
+  progress.end();
+  const notCompared = Device.report().flatMap(({ name, available, reason }) => (available ? [] : [{ name, reason: reason ?? 'unknown' }]));
+  const seconds = (performance.now() - start) / 1000;
+  return { options, subjects, results, summary: summarize(results), leftOut, notCompared, seconds };
+}
+
+async function chooseCases({ quick, shapes, only }: ValidateOptions): Promise<{ cases: Case[]; leftOut: string[] }> {
+  const given = shapes === undefined ? undefined : await readShapes(shapes);
+  const all = given ? casesOf(given.shapes, quick) : builtInCases(quick);
+  const cases = only === undefined ? all : all.filter(({ name }) => fits(name, only));
+  if (cases.length === 0) {
+    const hint = only?.includes('*') ? '' : `; for a part of the name write '*${only}*'`;
+    throw new UsageError(`no problem is called '${only}'${hint}. A name: ${all[0]!.name}`);
+  }
+  return { cases, leftOut: given?.leftOut ?? [] };
+}

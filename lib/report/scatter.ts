@@ -1,0 +1,46 @@
+/** Scatter plots as SVG text: what two ways of computing the same give, point by point. */
+
+import { drawXAxis, drawYAxis, makeFrame, type PlotOptions, px, slot, svg } from './frame';
+import { extent, makeScale, type ScaleKind } from './scale';
+
+export interface ScatterSeries {
+  /** Shown in the legend. */
+  name: string;
+  x: readonly number[];
+  y: readonly number[];
+  /** Slot of the palette, 0 to 5; the position in the list when left out. */
+  color?: number;
+}
+
+export interface ScatterPlotOptions extends PlotOptions {
+  xLabel: string;
+  xScale?: ScaleKind;
+  series: readonly ScatterSeries[];
+  /** Both axes have the same range, and a line goes where x and y are equal. */
+  diagonal?: boolean;
+}
+
+/** Dots; what is not finite, or has no logarithm where one is asked for, is left out. Returns an `<svg>` element as linePlot() does. */
+export function scatterPlot(options: ScatterPlotOptions): string {
+  const { series, xScale: xKind = 'linear', yScale: yKind = 'linear', diagonal = false } = options;
+  const color = (index: number) => series[index]!.color ?? index;
+  const entries = series.map(({ name }, index) => ({ name, mark: 'dots' as const, color: color(index) }));
+  const { frame, legend } = makeFrame(options, entries, 52);
+  const xs = series.flatMap(({ x }) => x);
+  const ys = series.flatMap(({ y }) => y);
+  const xRange = extent(diagonal ? [...xs, ...ys] : xs, xKind);
+  const yRange = diagonal ? xRange : (options.yRange ?? extent(ys, yKind));
+  const xScale = makeScale(xKind, xRange, frame.left + 6, frame.right - 6);
+  const yScale = makeScale(yKind, yRange, frame.bottom - 6, frame.top + 6);
+  const line = diagonal
+    ? `<path class="reference" d="M${px(xScale(xRange[0]))} ${px(yScale(xRange[0]))}L${px(xScale(xRange[1]))} ${px(yScale(xRange[1]))}"/>`
+    : '';
+  const usable = (value: number, kind: ScaleKind) => Number.isFinite(value) && (kind !== 'log' || value > 0);
+  const dots = series.map(({ x, y }, index) => {
+    const drawable = x.flatMap((value, k) => (usable(value, xKind) && usable(y[k]!, yKind) ? [[value, y[k]!] as const] : []));
+    const path = drawable.map(([left, up]) => `M${px(xScale(left))} ${px(yScale(up))}h.1`).join('');
+    return path === '' ? '' : `<path class="dots" stroke="${slot(color(index))}" d="${path}"/>`;
+  });
+  const axes = drawYAxis(yScale, options.yLabel, frame) + drawXAxis(xScale, options.xLabel, frame, false);
+  return svg(options, frame, legend, axes, line + dots.join(''));
+}
