@@ -156,7 +156,7 @@ describe('the diagnosis', () => {
     expect(tensorflow('4.0.0').status).to.equal('ok');
     expect(tensorflow('3.21.0')).to.include({ status: 'problem', found: '3.21.0, and ^4.0.0 is needed' });
     expect(tensorflow(null)).to.include({ status: 'optional', found: 'not installed' });
-    expect(tensorflow(null).remedies).to.deep.equal(['npm install @tensorflow/tfjs@4']);
+    expect(tensorflow(null).remedies).to.deep.equal(['Install it: `npm install @tensorflow/tfjs@4`']);
     const broken = find({ ...HEALTHY, tensorflow: { failure: { message: 'Unexpected token' } } }, 'TensorFlow.js');
     expect(broken.status).to.equal('problem');
     expect(broken.found).to.include('Unexpected token');

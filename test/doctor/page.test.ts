@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { expect } from 'chai';
 import { diagnose } from '../../lib/cli/doctor/diagnosis';
 import type { Facts } from '../../lib/cli/doctor/facts';
@@ -44,6 +46,13 @@ describe('the page', () => {
     const failure = { message: 'broken' };
     expect(page({ ...HEALTHY, auto: { failure } })).to.include("works here on device 'cpu', and not on 'auto'");
     expect(page({ ...HEALTHY, cpu: { failure } })).to.include('Batch norm does not work here');
+  });
+
+  it('is shown in the README', () => {
+    const shown = /^cuda-batchnorm \d[^`]*?\n\n([\s\S]*?)^```$/m.exec(readFileSync(resolve(__dirname, '../../README.md'), 'utf8'))![1]!;
+    const outline = (text: string) => text.split('\n').flatMap((line) => /^ (?:ok|--|!!) {2}(\S.{13})/.exec(line)?.[1] ?? []);
+    expect(outline(shown)).to.deep.equal(outline(page(withoutCuda('no-driver'))));
+    expect(shown.trim().split('\n').slice(-2)).to.deep.equal(page(withoutCuda('no-driver')).trim().split('\n').slice(-2));
   });
 
   it('has colours only where asked to, and the same text', () => {

@@ -23,8 +23,8 @@ export function nodeFinding({ node, manifest }: Facts): Finding {
     subject,
     status: 'problem',
     found: `${found}, older than ${needed}`,
-    consequence: 'This package is not made for it, and may fail in any way.',
-    remedies: [`Install Node.js ${needed} or newer, then run 'npm rebuild cuda-batchnorm'`],
+    consequence: 'This package is neither made for it nor tested on it.',
+    remedies: [`Install Node.js ${needed} or newer, then run \`npm rebuild cuda-batchnorm\``],
     details,
   };
 }
@@ -32,7 +32,7 @@ export function nodeFinding({ node, manifest }: Facts): Finding {
 export function addonFinding({ addon, variant }: Facts): Finding {
   const subject = 'Addon';
   if (addon.failure === undefined) {
-    return { subject, status: 'ok', found: `${addon.value}, variant ${variant}`, details: { path: addon.value, variant } };
+    return { subject, status: 'ok', found: `variant ${variant}: ${addon.value}`, details: { path: addon.value, variant } };
   }
   const { message, tried, remedy } = addon.failure;
   return {
@@ -49,7 +49,7 @@ export function tensorflowFinding({ tensorflow, manifest }: Facts): Finding {
   const subject = 'TensorFlow.js';
   const needed = manifest.peerDependencies['@tensorflow/tfjs']!;
   const major = /\d+/.exec(needed)![0];
-  const remedies = [`npm install @tensorflow/tfjs@${major}`];
+  const remedies = [`Install it: \`npm install @tensorflow/tfjs@${major}\``];
   const consequence = 'Only cuda-batchnorm/tfjs and the demo need it.';
   if (tensorflow.failure !== undefined) {
     const found = `cannot be read: ${tensorflow.failure.message}`;
