@@ -21,6 +21,7 @@ const SOON = 5_000;
 const WAITING = 'Waiting for a driver or a library to answer; each gets a minute.\n';
 
 const NARROWEST = 60;
+const USUAL = 80; // where there is no terminal, or one that does not know
 const WIDEST = 100;
 
 /** Runs the command with the arguments after its name. */
@@ -38,8 +39,8 @@ export async function run(args: string[]): Promise<void> {
 }
 
 function style() {
-  const { columns = 80, isTTY } = process.stdout;
-  return { width: Math.min(Math.max(columns, NARROWEST), WIDEST), colour: isTTY === true && process.stdout.hasColors() };
+  const { columns, isTTY } = process.stdout;
+  return { width: Math.min(Math.max(columns || USUAL, NARROWEST), WIDEST), colour: isTTY === true && process.stdout.hasColors() };
 }
 
 function parse(args: string[]) {
