@@ -254,6 +254,8 @@ export interface NativeDLPack {
 }
 
 export interface NativeAddon {
+  /** The file it was loaded from; set by `bindings`. */
+  readonly path: string;
   /** Called once per environment: native errors are made with `new errorClass(code, message)`. */
   setErrorClass(errorClass: new (code: ErrorCode, message: string) => Error): void;
   report(): NativeReport[];
@@ -273,11 +275,30 @@ export interface NativeAddon {
   inspectDLPack(pointer: bigint): NativeDLPack;
 }
 
+/** Why the addon could not be loaded: the places that were tried, each with its reason, and what to do about it. */
+export class LoadError extends BatchNormError {
+  constructor(
+    readonly tried: readonly string[],
+    readonly remedy: string,
+  ) {
+    const lines = tried.map((failure) => `\n  - ${failure}`).join('');
+    super(
+      'ERR_ADDON',
+      `The native addon could not be loaded. Tried:${lines}\nWhat to do: ${remedy} \`npx cuda-batchnorm doctor\` tells more.`,
+    );
+  }
+}
+
 let loaded: NativeAddon | undefined;
+
+/** Which build of the addon is wanted. */
+export function wantedVariant(): string {
+  return process.env.CUDA_BATCHNORM_VARIANT || 'release';
+}
 
 /** The addon, loaded at first use and never at import. After a failure the next call tries again. */
 export function addon(): NativeAddon {
-  loaded ??= loadAddon(packageRoot(__dirname), process.env.CUDA_BATCHNORM_VARIANT || 'release');
+  loaded ??= loadAddon(packageRoot(__dirname), wantedVariant());
   return loaded;
 }
 
@@ -297,8 +318,7 @@ export function loadAddon(root: string, variant: string): NativeAddon {
       failures.push(`${join(root, ...folder, 'cuda_batchnorm.node')}: ${reasonOf(error)}`);
     }
   }
-  const lines = failures.map((failure) => `\n  - ${failure}`).join('');
-  throw new BatchNormError('ERR_ADDON', `The native addon could not be loaded. Tried:${lines}\nWhat to do: ${remedy(failures, variant)}`);
+  throw new LoadError(failures, remedy(failures, variant));
 }
 
 // Written out because the default list of `bindings` looks into Debug first, where an old build hides the new one.
@@ -307,8 +327,8 @@ function buildFolders(variant: string): string[][] {
   return variant === 'release' ? [cmake, ['build', 'Release']] : [cmake];
 }
 
-// The sources lie one folder below the root, the compiled files two.
-function packageRoot(folder: string): string {
+/** The folder of package.json: the sources lie below it, the compiled files one folder deeper. */
+export function packageRoot(folder: string): string {
   return existsSync(join(folder, 'package.json')) ? folder : packageRoot(dirname(folder));
 }
 

@@ -14,6 +14,8 @@ module.exports = {
     'test/cuda/*.test.ts',
     'test/determinism.test.ts',
     'test/device.test.ts',
+    'test/doctor/cudnn.test.ts',
+    'test/doctor/emulated.test.ts',
     'test/dlpack.test.ts',
     'test/errors.test.ts',
     'test/event.test.ts',

@@ -46,7 +46,7 @@ describe('the loader', () => {
 
   it('recognizes an addon built for another processor', function () {
     if (process.platform !== 'linux') skip(this, 'only the header of Linux binaries is known here');
-    const binary = readFileSync((addon() as unknown as { path: string }).path);
+    const binary = readFileSync(addon().path);
     binary.writeUInt16LE(process.arch === 'x64' ? 0xb7 : 0x3e, 18); // the ELF header's machine
     place('build/Release', binary);
     expectError(() => loadAddon(root, 'release'), 'ERR_ADDON', 'another processor or system');

@@ -1,4 +1,4 @@
-// Devices: run with the GPU's name, "none" or "driver" as argument.
+// Devices: run with the GPU's name, "none", "driver" or "old-driver" as argument.
 #include <cstdlib>
 #include <cstring>
 
@@ -9,7 +9,7 @@ namespace {
 
 using namespace cuda_batchnorm::emulator;
 
-void failsEverywhere(cudaError_t error) {
+void failsEverywhere(cudaError_t error, int driverVersion = 13000) {
   int number = 7;
   void* memory = nullptr;
   FAILS(error, cudaGetDeviceCount(&number));
@@ -22,7 +22,7 @@ void failsEverywhere(cudaError_t error) {
   OK(cudaRuntimeGetVersion(&number));
   CHECK(number == 13000);
   OK(cudaDriverGetVersion(&number));
-  CHECK((number < 13000) == (error == cudaErrorInsufficientDriver));
+  CHECK(number == driverVersion);
 }
 
 struct Expected {
@@ -81,7 +81,10 @@ int main(int, char** argv) {
     failsEverywhere(cudaErrorNoDevice);
   } else if (name == "driver") {
     setenv("CUDA_BATCHNORM_EMULATED_DEVICES", "driver", 1);
-    failsEverywhere(cudaErrorInsufficientDriver);
+    failsEverywhere(cudaErrorInsufficientDriver, 0);
+  } else if (name == "old-driver") {
+    setenv("CUDA_BATCHNORM_EMULATED_DEVICES", "old-driver", 1);
+    failsEverywhere(cudaErrorInsufficientDriver, 12020);
   } else {
     setenv("CUDA_BATCHNORM_EMULATED_GPU", name.c_str(), 1);
     for (const Expected& expected : kExpected) {

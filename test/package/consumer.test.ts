@@ -59,6 +59,14 @@ describe('the packed tarball, installed into an empty folder', function () {
     expect(node('-e', report)).to.include('switched off');
   });
 
+  it('has a doctor, who knows that and misses TensorFlow.js', () => {
+    const { works, auto, findings } = JSON.parse(run('npx', ['--no-install', 'cuda-batchnorm', 'doctor', '--json'], folder));
+    const found = (subject: string) => findings.find((finding: { subject: string }) => finding.subject === subject);
+    expect({ works, auto }).to.deep.equal({ works: true, auto: 'cpu' });
+    expect(found('CUDA build').found).to.include('switched off');
+    expect(found('TensorFlow.js')).to.include({ status: 'optional', found: 'not installed' });
+  });
+
   it('brings the command line', () => {
     expect(run('npx', ['--no-install', 'cuda-batchnorm', '--help'], folder)).to.match(/cuda-batchnorm <command>/);
   });

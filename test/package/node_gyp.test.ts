@@ -25,6 +25,14 @@ describe('node-gyp', function () {
       new BatchNorm(2).forward(Tensor.from([1, 2, 3, 4], [2, 2])).read().then((values) => console.log(values.map(Math.round).join()));`;
     expect(run(process.execPath, ['-e', program], copy)).to.equal('-1,-1,1,1');
 
+    const { works, findings } = JSON.parse(run(process.execPath, [path.join('dist', 'lib', 'cli', 'main.js'), 'doctor', '--json'], copy));
+    const found = (subject: string) => findings.find((finding: { subject: string }) => finding.subject === subject);
+    expect(works).to.equal(true);
+    expect(found('Addon').details.path).to.equal(fs.realpathSync(path.join(copy, addon)));
+    expect(found('CUDA build').found).to.include('node-gyp leaves CUDA out');
+    expect(found('CUDA build').remedies.join()).to.include('npm rebuild cuda-batchnorm');
+    for (const subject of ['CUDA runtime', 'GPU']) expect(found(subject).found).to.match(/^not asked: this build/);
+
     const report = "console.log(require('./').Device.report().find(({ name }) => name === 'cuda').reason)";
     expect(run(process.execPath, ['-e', report], copy)).to.include('node-gyp leaves CUDA out');
   });

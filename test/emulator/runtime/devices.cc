@@ -10,8 +10,6 @@
 namespace cuda_batchnorm::emulator {
 namespace {
 
-constexpr int kOldDriver = 12000;
-
 int attributeOf(const cudaDeviceProp& properties, cudaDeviceAttr attribute) {
   switch (attribute) {
     case cudaDevAttrMaxThreadsPerBlock:
@@ -101,10 +99,7 @@ using namespace cuda_batchnorm::emulator;
 
 cudaError_t cudaRuntimeGetVersion(int* runtimeVersion) { return tell(runtimeVersion, CUDART_VERSION); }
 
-cudaError_t cudaDriverGetVersion(int* driverVersion) {
-  const auto& unavailable = driver().unavailable;
-  return tell(driverVersion, unavailable && unavailable->code == cudaErrorInsufficientDriver ? kOldDriver : CUDART_VERSION);
-}
+cudaError_t cudaDriverGetVersion(int* driverVersion) { return tell(driverVersion, driver().version); }
 
 cudaError_t cudaGetDeviceCount(int* count) {
   if (count != nullptr) *count = 0;

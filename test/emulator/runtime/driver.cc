@@ -13,6 +13,7 @@
 namespace cuda_batchnorm::emulator {
 namespace {
 
+constexpr int kOldDriver = 12020;
 constexpr uint64_t kDefaultMemory = uint64_t{2} << 30;
 
 thread_local int threadDevice = 0;
@@ -64,6 +65,10 @@ Driver::Driver() : hostLine(lines.take(host)) {
   const Gpu* const gpu = findGpu(gpuName);
   const auto count = static_cast<int>(std::strtol(devicesWanted, nullptr, 10));
   if (std::strcmp(devicesWanted, "driver") == 0) {
+    version = 0;
+    unavailable = Sickness{cudaErrorInsufficientDriver, ""};
+  } else if (std::strcmp(devicesWanted, "old-driver") == 0) {
+    version = kOldDriver;
     unavailable = Sickness{cudaErrorInsufficientDriver, ""};
   } else if (gpu == nullptr) {
     unavailable = Sickness{cudaErrorInitializationError, std::string("no GPU that can be emulated is named ") + gpuName};

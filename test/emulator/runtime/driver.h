@@ -83,6 +83,7 @@ struct Driver {
   std::mutex mutex;
   std::condition_variable progress;  // some work was done, or began to wait
 
+  int version = CUDART_VERSION;         // the newest CUDA that it knows; 0: there is no driver
   std::optional<Sickness> unavailable;  // why there is no device
   std::vector<std::unique_ptr<Device>> devices;
   std::map<cudaStream_t, std::shared_ptr<Stream>> streams;
