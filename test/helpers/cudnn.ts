@@ -3,11 +3,8 @@
  * skipped, and their title says why.
  */
 
-import { resolve } from 'node:path';
 import { Device } from '../../lib/index';
-import { device, emulated } from './device';
-
-if (emulated) process.env.CUDNN_HOME ??= resolve(__dirname, '../../out', process.env.CUDA_BATCHNORM_VARIANT ?? '', 'cudnn');
+import { device } from './device';
 
 const report = Device.report().find(({ name }) => name === 'cudnn')!;
 

@@ -94,11 +94,12 @@ function verdictOn({ backend }: Subject, measured: readonly Measured[]): Verdict
   return backend === 'cudnn' ? 'deviates' : 'fail';
 }
 
-/** cuDNN refuses what it has no algorithm for; anything else that is thrown was not to happen. */
+/** What cuDNN refuses, and values that it says are too large for it; anything else that is thrown was not to happen. */
+const REFUSED = /^cuDNN cannot do this|CUDNN_STATUS_(NOT_SUPPORTED|RUNTIME_FP_OVERFLOW)/;
+
 function outcomeOfError({ name, backend }: Subject, error: unknown): Outcome {
   const message = error instanceof Error ? error.message : String(error);
-  const refused =
-    backend === 'cudnn' && error instanceof BatchNormError && (error.code === 'ERR_CUDNN' || error.code === 'ERR_INVALID_ARGUMENT');
+  const refused = backend === 'cudnn' && error instanceof BatchNormError && REFUSED.test(message);
   return { subject: name, verdict: refused ? 'unsupported' : 'error', message, measured: [] };
 }
 
