@@ -16,7 +16,7 @@ export function cudnnFinding(facts: Facts): Finding {
 
 function judge({ available, cause, reason, version, path }: BackendReport, facts: Facts): Finding {
   const details = { version, path, cause, reason };
-  if (available) return { subject: SUBJECT, status: 'ok', found: `${version}, ${path}; a trial batch norm is right`, details };
+  if (available) return { subject: SUBJECT, status: 'ok', found: `${version}; a trial batch norm is right; ${path}`, details };
   const unused = { subject: SUBJECT, status: 'optional', found: reason!, consequence: NEEDED_BY, details } as const;
   const named = facts.environment.CUDNN_HOME !== undefined; // who names a folder wants it to be found there
   switch (cause) {
