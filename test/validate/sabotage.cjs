@@ -10,8 +10,8 @@ const RESULTS = {
   transform: ['trainingForward', 12, DTYPE],
   'inference transform': ['inferenceForward', 14, DTYPE],
   'running update': ['trainingForward', 15, PARAMETER_DTYPE],
-  dx: ['backward', 17, DTYPE],
-  dγ: ['backward', 18, PARAMETER_DTYPE],
+  dx: ['backward', 18, DTYPE],
+  dγ: ['backward', 19, PARAMETER_DTYPE],
   'residual mask': ['trainingForward', 14, BITS],
   // Not a wrong number but an exception, in the dtype bfloat16 alone.
   exception: ['inferenceForward', undefined, undefined],
@@ -19,12 +19,12 @@ const RESULTS = {
 
 const [operation, buffer, dtype] = RESULTS[process.env.SABOTAGE];
 
-function sabotage(stream) {
+function sabotage({ defaultStream: stream, native }) {
   const original = stream[operation];
   // The prototype's own methods cannot be replaced.
   Object.defineProperty(stream, operation, {
     value(...args) {
-      const ours = args[0].name === 'native';
+      const ours = args[0] === native;
       if (ours && buffer === undefined && args[DTYPE] === 3) throw new Error('sabotaged');
       original.apply(stream, args);
       if (!ours || buffer === undefined || args[buffer] === null) return;
@@ -42,7 +42,7 @@ process.dlopen = (module, file, ...rest) => {
   const open = native.device;
   native.device = (name) => {
     const device = open(name);
-    sabotage(device.defaultStream);
+    sabotage(device);
     return device;
   };
 };
