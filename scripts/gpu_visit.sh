@@ -20,6 +20,7 @@ machine() {
     const { Device } = require('./lib');
     console.log(process.version, Device.report());
     console.log(Device.get('cuda:0').description);"
+  npm run --silent doctor
 }
 
 tests() { npm run test:gpu; }
@@ -36,11 +37,15 @@ checked() {
 memcheck() { checked memcheck test/batch_norm.test.ts test/functional.test.ts test/tensor.test.ts test/cuda/*.test.ts; }
 racecheck() { checked racecheck test/batch_norm.test.ts test/functional.test.ts; }
 
+# The whole grid on the GPU, cuDNN beside where it is found: the page, and the numbers.
+validate() { npm run --silent validate -- --device cuda:0 --json --report "$folder/validate.html" >"$folder/validate.json"; }
+
 bench() { npm run bench:gpu; }
 
-steps=(build machine tests memcheck racecheck bench)
+steps=(build machine tests validate memcheck racecheck bench)
 [ $# -gt 0 ] && steps=("$@")
 export -f "${steps[@]}" checked
+export folder
 summary=()
 failed=0
 for step in "${steps[@]}"; do

@@ -56,6 +56,7 @@ char* bytesOf(const std::string& name, const Region& region) {
 
 void run(const Turn& turn, const std::string& name, const std::vector<Noted>& regions, const LibraryWork& work) {
   std::vector<char*> bytes;
+  bytes.reserve(regions.size());
   for (const Noted& noted : regions) {
     note(turn, name, noted);
     bytes.push_back(bytesOf(name, noted.region));
@@ -76,6 +77,7 @@ extern "C" cudaError_t emulatorQueueLibraryWork(cudaStream_t stream, const char*
   return call([&](Call& call) {
     const std::shared_ptr<Stream> target = call.streamOfDevice(stream);
     std::vector<Noted> memory;
+    memory.reserve(regions.size());
     for (const Region& region : regions) memory.push_back(noted(call, region));
     call.strike(FailureKind::Launch, cudaErrorLaunchOutOfResources);
     submit(call, target, {name, [=, label = std::string(name)](const Turn& turn) { run(turn, label, memory, work); }});
