@@ -111,10 +111,7 @@ void zero(cuda::Stream& stream, const Problem& problem, void* vector, int64_t ro
   if (vector != nullptr) stream.fill(vector, problem.parameterDtype, rows * problem.channels, 0);
 }
 
-Error missing(const char* what) {
-  return {ErrorCode::InvalidArgument,
-          std::string("Expected the ") + what + " that the forward pass gave: cuDNN's backward pass needs it here"};
-}
+Error missing(const char* what) { return refusal(std::string("the ") + what + " that the forward pass gave", "needs it in backward"); }
 
 }  // namespace
 
@@ -125,6 +122,9 @@ BackendReport report() {
     const auto library = Library::open();
     report.available = true;
     report.version = "cuDNN " + library->version();
+#ifdef CUDA_BATCHNORM_EMULATED
+    report.version += ", a stand-in for tests";  // no other library works on an emulated GPU
+#endif
     report.path = library->path();
   } catch (const Unusable& error) {
     report.reason = error.what();
@@ -144,7 +144,7 @@ size_t Backend::maskBytes(cuda_batchnorm::Device& device, const Problem& problem
 void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForward& call) {
   const Problem& problem = call.problem;
   if (call.runningVariance != nullptr && !call.unbiasedRunningVariance) {
-    throw Error(ErrorCode::InvalidArgument, "cuDNN cannot do this: its running variance is the unbiased one");
+    throw refusal("the unbiased running variance", "stores no other");
   }
   const Choice choice = chooseTraining(problem, call.residual != nullptr, mode_);
   cuda::Stream& stream = used(target, {call.input, call.residual, call.weight, call.bias, call.output, call.statistics, call.mask,
@@ -186,8 +186,7 @@ void Backend::inferenceForward(cuda_batchnorm::Stream& target, const InferenceFo
 void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
   const Problem& problem = call.problem;
   if (call.constantStatistics) {
-    throw Error(ErrorCode::InvalidArgument,
-                "cuDNN cannot do this: its backward pass is that of training, with the statistics of the batch");
+    throw refusal("the statistics of the batch in backward", "takes none for constants");
   }
   const Choice choice = chooseTraining(problem, call.gradResidual != nullptr, mode_);
   cuda::Stream& stream = used(target, {call.gradOutput, call.input, call.output, call.mask, call.mean, call.weight, call.bias,

@@ -6,8 +6,6 @@
 namespace cuda_batchnorm::cudnn {
 namespace {
 
-Error refusal(const std::string& what) { return {ErrorCode::InvalidArgument, "cuDNN cannot do this: " + what}; }
-
 ActivationMode activationMode(Activation activation) {
   switch (activation) {
     case Activation::Identity:
@@ -23,30 +21,30 @@ ActivationMode activationMode(Activation activation) {
     case Activation::Silu:
       return ActivationMode::Swish;
     case Activation::LeakyRelu:
-      throw refusal("it has no leakyRelu");
+      throw refusal("another activation than leakyRelu", "has no such activation");
     case Activation::Gelu:
-      throw refusal("it has no gelu here");
+      throw refusal("another activation than gelu", "has no such activation for batch normalization");
   }
-  throw refusal("it does not know the activation");
+  throw refusal("a known activation", "has no other");
 }
 
 void requireTypes(const Problem& problem) {
   const bool isDouble = problem.dtype == DType::Float64;
   if ((problem.parameterDtype == DType::Float64) == isDouble) return;
-  throw refusal(isDouble ? "tensors of float64 have parameters of float64" : "parameters of float64 go with tensors of float64 alone");
+  throw refusal(isDouble ? "parameters of float64 for an input of float64" : "parameters of float32 for an input that is not float64",
+                "takes no other");
 }
 
 void requireSizes(const Problem& problem) {
   if (problem.size() <= INT_MAX) return;  // and with it every dimension
-  throw refusal("a tensor has at most 2^31 - 1 elements, and this one has " + std::to_string(problem.size()));
+  throw refusal("at most 2^31 - 1 elements", "cannot count the " + std::to_string(problem.size()) + " of this tensor");
 }
 
 bool isChannelsLast(const Problem& problem) { return problem.inner == 1; }
 
 void requireMode(const Problem& problem, Mode mode) {
   if (mode != Mode::PerActivation || isChannelsLast(problem)) return;
-  throw refusal(
-      "its mode per-activation has statistics for each position, which for these channels of several positions is another operation");
+  throw refusal("one position per channel in mode per-activation", "has statistics for each position then, which is another operation");
 }
 
 Format formatOf(const Problem& problem, Mode mode) {
@@ -66,6 +64,10 @@ Mode defaultMode(const Problem& problem, Ops ops) {
 
 }  // namespace
 
+Error refusal(const std::string& expected, const std::string& why) {
+  return {ErrorCode::InvalidArgument, "Expected " + expected + " for backend cudnn, which " + why};
+}
+
 Choice chooseTraining(const Problem& problem, bool residual, std::optional<Mode> mode) {
   requireTypes(problem);
   requireSizes(problem);
@@ -81,8 +83,8 @@ Choice chooseTraining(const Problem& problem, bool residual, std::optional<Mode>
 Choice chooseInference(const Problem& problem, bool residual, std::optional<Mode> mode) {
   requireTypes(problem);
   requireSizes(problem);
-  if (residual) throw refusal("its inference adds no residual");
-  if (problem.activation != Activation::Identity) throw refusal("its inference has no activation");
+  if (residual) throw refusal("no residual in inference", "adds one in training alone");
+  if (problem.activation != Activation::Identity) throw refusal("no activation in inference", "has one in training alone");
   Choice choice;
   choice.mode = mode.value_or(Mode::Spatial);
   choice.format = formatOf(problem, choice.mode);

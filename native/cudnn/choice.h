@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "../core/backend.h"
 #include "abi.h"
@@ -15,7 +16,10 @@ struct Choice {
   ActivationMode activation = ActivationMode::Identity;
 };
 
-// Of training, forward and backward. Throws ErrorCode::InvalidArgument.
+// What cuDNN cannot do, and why.
+Error refusal(const std::string& expected, const std::string& why);
+
+// Of training, forward and backward. Throws a refusal.
 Choice chooseTraining(const Problem& problem, bool residual, std::optional<Mode> mode);
 Choice chooseInference(const Problem& problem, bool residual, std::optional<Mode> mode);
 

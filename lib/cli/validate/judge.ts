@@ -95,7 +95,7 @@ function verdictOn({ backend }: Subject, measured: readonly Measured[]): Verdict
 }
 
 /** What cuDNN refuses, and values that it says are too large for it; anything else that is thrown was not to happen. */
-const REFUSED = /^cuDNN cannot do this|CUDNN_STATUS_(NOT_SUPPORTED|RUNTIME_FP_OVERFLOW)/;
+const REFUSED = / for backend cudnn, which |CUDNN_STATUS_(NOT_SUPPORTED|RUNTIME_FP_OVERFLOW)/;
 
 function outcomeOfError({ name, backend }: Subject, error: unknown): Outcome {
   const message = error instanceof Error ? error.message : String(error);
