@@ -18,7 +18,8 @@ export function errorText(error: number | null, measure: Measure): string {
   if (error === null) return '–';
   if (!Number.isFinite(error)) return 'not finite';
   if (measure === 'share not nearest') return `${Number((100 * error).toPrecision(2))} %`;
-  return error === 0 ? '0' : error.toExponential(1);
+  if (error === 0) return '0';
+  return error >= 0.1 && error < 100 ? error.toPrecision(2) : error.toExponential(1);
 }
 
 /** How a row is called: the yardstick is the same in every layout. */

@@ -233,11 +233,15 @@ describe('accuracy benchmark', () => {
     const { tables } = JSON.parse(readFileSync(join(results, newest), 'utf8')) as Report;
     const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
     for (const { quantity, measure, means, rows } of tables.filter(({ dtype }) => dtype === 'float32').slice(0, 2)) {
-      expect(readme, quantity).to.include(`| | ${means.map(meanName).join(' | ')} |\n`);
+      expect(readme, quantity).to.include(`| mean | ${means.map(meanName).join(' | ')} |\n`);
       for (const row of rows) {
         const cells = row.errors.map((error) => errorText(error, measure));
         expect(readme).to.include(`| ${[rowName(row), ...cells].join(' | ')} |\n`);
       }
     }
+    const cells = tables.flatMap(({ comparisons }) => comparisons);
+    const count = (which: string) => cells.filter(({ verdict }) => verdict === which).length;
+    expect(readme).to.include(`${tables.length} such tables`).and.include(`Of their ${cells.length} cells`);
+    expect(readme).to.include(`ours is better in ${count('better')}, equal in ${count('equal')} and worse in ${count('worse')}`);
   });
 });
