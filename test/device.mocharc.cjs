@@ -7,6 +7,7 @@ module.exports = {
     'test/accuracy.test.ts',
     'test/adversarial.test.ts',
     'test/batch_norm.test.ts',
+    'test/bench/accuracy_contenders.test.ts',
     'test/bench/gpu.test.ts',
     'test/capture.test.ts',
     'test/checklists.test.ts',

@@ -3,45 +3,18 @@
  * answers every request line `<operation> <calls> <layout: first|last> <N> <C> <H> <W>` with the seconds one call took.
  */
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Contender } from './contender';
+import { LineProcess } from './line_process';
 import { OPERATIONS, type Operation, type Problem } from './problem';
 
-class Helper {
-  private readonly child: ChildProcess;
-  private readonly lines: AsyncIterator<string>;
-
-  constructor(
-    private readonly command: string,
-    args: readonly string[],
-    environment: NodeJS.ProcessEnv = {},
-  ) {
-    this.child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'], env: { ...process.env, ...environment } });
-    // Where it cannot start or ends early, the missing answer is reported instead.
-    this.child.on('error', () => {});
-    this.child.stdin!.on('error', () => {});
-    this.lines = createInterface({ input: this.child.stdout! })[Symbol.asyncIterator]();
-  }
-
-  async readLine(): Promise<string> {
-    const { value, done } = await this.lines.next();
-    if (done) throw new Error(`${this.command} ended without an answer; its messages are above`);
-    return value;
-  }
-
-  async burst(operation: Operation | 'copy', calls: number, { shape, layout }: Problem): Promise<number> {
-    this.child.stdin!.write(`${operation} ${calls} ${layout === 'channels first' ? 'first' : 'last'} ${shape.join(' ')}\n`);
-    const seconds = Number(await this.readLine());
-    if (!(seconds > 0)) throw new Error(`${this.command} answered ${seconds} for ${operation}`);
-    return seconds;
-  }
-
-  close(): void {
-    this.child.stdin!.end();
-  }
+async function burst(helper: LineProcess, operation: Operation | 'copy', calls: number, { shape, layout }: Problem): Promise<number> {
+  const answer = await helper.ask(`${operation} ${calls} ${layout === 'channels first' ? 'first' : 'last'} ${shape.join(' ')}`);
+  const seconds = Number(answer);
+  if (!(seconds > 0)) throw new Error(`${helper.command} answered ${answer} for ${operation}`);
+  return seconds;
 }
 
 /** A plain copy of the problem's tensor. */
@@ -55,13 +28,13 @@ export async function startCopy(threads: number): Promise<Copy> {
   const program = join(folder, 'copy');
   mkdirSync(folder, { recursive: true });
   execFileSync(process.env.CXX ?? 'c++', ['-std=c++17', '-O2', '-pthread', join(__dirname, 'copy.cc'), '-o', program]);
-  const helper = new Helper(program, [String(threads)]);
+  const helper = new LineProcess(program, [String(threads)]);
   await helper.readLine();
-  return { burst: (problem, calls) => helper.burst('copy', calls, problem), close: () => helper.close() };
+  return { burst: (problem, calls) => burst(helper, 'copy', calls, problem), close: () => helper.close() };
 }
 
 export async function startPyTorch(python: string, threads: number): Promise<Contender> {
-  const helper = new Helper(python, [join(__dirname, 'pytorch.py'), String(threads)], {
+  const helper = new LineProcess(python, [join(__dirname, 'pytorch.py'), String(threads)], {
     // Freed memory stays in the process and large blocks take huge pages, so that results allocated anew cost no page faults.
     MALLOC_MMAP_THRESHOLD_: String(2 ** 25), // the most that glibc accepts
     MALLOC_TRIM_THRESHOLD_: String(2 ** 32),
@@ -73,7 +46,7 @@ export async function startPyTorch(python: string, threads: number): Promise<Con
     note: `${threads} threads; forward writes to memory given with out=, backward allocates from memory kept by malloc; channels_last memory format for channels last`,
     operations: OPERATIONS,
     prepare: async (problem) => ({
-      burst: (operation, calls) => helper.burst(operation, calls, problem),
+      burst: (operation, calls) => burst(helper, operation, calls, problem),
       release: () => {},
     }),
     close: () => helper.close(),
