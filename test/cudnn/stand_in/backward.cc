@@ -133,14 +133,14 @@ std::string run(const Backward& backward, const Memory& memory) {
 
 }  // namespace
 
-Status cudnnBatchNormalizationBackwardEx(Handle handle, Mode mode, Ops ops, const void* alphaData, const void* betaData,
-                                         const void* alphaParameters, const void* betaParameters, TensorDescriptor xDescriptor,
-                                         const void* x, TensorDescriptor yDescriptor, const void* y, TensorDescriptor dyDescriptor,
-                                         const void* dy, TensorDescriptor dzDescriptor, void* dz, TensorDescriptor dxDescriptor, void* dx,
-                                         TensorDescriptor parameters, const void* scale, const void* bias, void* dscale, void* dbias,
-                                         double epsilon, const void* savedMean, const void* savedInvVariance,
-                                         ActivationDescriptor activation, void* workspace, size_t workspaceBytes, void* reserve,
-                                         size_t reserveBytes) {
+extern "C" Status cudnnBatchNormalizationBackwardEx(Handle handle, Mode mode, Ops ops, const void* alphaData, const void* betaData,
+                                                    const void* alphaParameters, const void* betaParameters, TensorDescriptor xDescriptor,
+                                                    const void* x, TensorDescriptor yDescriptor, const void* y,
+                                                    TensorDescriptor dyDescriptor, const void* dy, TensorDescriptor dzDescriptor, void* dz,
+                                                    TensorDescriptor dxDescriptor, void* dx, TensorDescriptor parameters, const void* scale,
+                                                    const void* bias, void* dscale, void* dbias, double epsilon, const void* savedMean,
+                                                    const void* savedInvVariance, ActivationDescriptor activation, void* workspace,
+                                                    size_t workspaceBytes, void* reserve, size_t reserveBytes) {
   constexpr char kName[] = "cudnnBatchNormalizationBackwardEx";
   return entered(kName, [&](Details& details) {
     requireHandle(handle);
@@ -170,7 +170,7 @@ Status cudnnBatchNormalizationBackwardEx(Handle handle, Mode mode, Ops ops, cons
     backward.workspace = work.space("the workspace", workspace, workspaceBytes, problem.backwardWorkspaceBytes(), Access::Write);
     backward.reserve = work.space("the reserve space", reserve, reserveBytes, problem.reserveBytes(), Access::Read);
     details.add("epsilon", epsilon);
-    details.add("saved", backward.savedMean.has_value());
+    details.flag("saved", backward.savedMean.has_value());
     work.queue([backward](const Memory& memory) { return run(backward, memory); });
   });
 }

@@ -59,7 +59,7 @@ Status attempt(const char* function, const std::function<void(Details&)>& body, 
 
 void Details::add(const char* key, double value) {
   char digits[32];
-  std::snprintf(digits, sizeof digits, "%.17g", value);
+  std::snprintf(digits, sizeof digits, "%.15g", value);
   append(key, digits);
 }
 
@@ -72,7 +72,7 @@ Status entered(const char* function, const std::function<void(Details&)>& body) 
   return status;
 }
 
-void cudnnGetLastErrorString(char* message, size_t bytes) {
+extern "C" void cudnnGetLastErrorString(char* message, size_t bytes) {
   if (message == nullptr || bytes == 0) return;
   const size_t copied = std::min(bytes - 1, lastError.size());
   std::memcpy(message, lastError.data(), copied);

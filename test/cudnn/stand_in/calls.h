@@ -15,7 +15,7 @@ class Details {
   void add(const char* key, const std::string& value) { append(key, "\"" + value + "\""); }
   void add(const char* key, size_t value) { append(key, std::to_string(value)); }
   void add(const char* key, double value);
-  void add(const char* key, bool value) { append(key, value ? "true" : "false"); }
+  void flag(const char* key, bool value) { append(key, value ? "true" : "false"); }
 
   const std::string& json() const { return json_; }
 

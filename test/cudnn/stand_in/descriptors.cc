@@ -22,14 +22,14 @@ void requireSane(const Shape& shape) {
 
 }  // namespace
 
-Status cudnnCreateTensorDescriptor(TensorDescriptor* descriptor) {
+extern "C" Status cudnnCreateTensorDescriptor(TensorDescriptor* descriptor) {
   return entered("cudnnCreateTensorDescriptor", [&](Details&) {
     if (descriptor == nullptr) complain("the place for the descriptor is null");
     *descriptor = tensors().make({});
   });
 }
 
-Status cudnnSetTensor4dDescriptor(TensorDescriptor descriptor, Format format, DataType type, int n, int c, int h, int w) {
+extern "C" Status cudnnSetTensor4dDescriptor(TensorDescriptor descriptor, Format format, DataType type, int n, int c, int h, int w) {
   return entered("cudnnSetTensor4dDescriptor", [&](Details& details) {
     const Shape shape{type, format, n, c, h, w};
     requireSane(shape);
@@ -38,7 +38,7 @@ Status cudnnSetTensor4dDescriptor(TensorDescriptor descriptor, Format format, Da
   });
 }
 
-Status cudnnDeriveBNTensorDescriptor(TensorDescriptor derived, TensorDescriptor x, Mode mode) {
+extern "C" Status cudnnDeriveBNTensorDescriptor(TensorDescriptor derived, TensorDescriptor x, Mode mode) {
   return entered("cudnnDeriveBNTensorDescriptor", [&](Details& details) {
     requireKnown(mode);
     const Shape parameters = parametersOf(shapeOf(x, "x"), mode);
@@ -47,18 +47,19 @@ Status cudnnDeriveBNTensorDescriptor(TensorDescriptor derived, TensorDescriptor 
   });
 }
 
-Status cudnnDestroyTensorDescriptor(TensorDescriptor descriptor) {
+extern "C" Status cudnnDestroyTensorDescriptor(TensorDescriptor descriptor) {
   return entered("cudnnDestroyTensorDescriptor", [&](Details&) { tensors().destroy(descriptor); });
 }
 
-Status cudnnCreateActivationDescriptor(ActivationDescriptor* descriptor) {
+extern "C" Status cudnnCreateActivationDescriptor(ActivationDescriptor* descriptor) {
   return entered("cudnnCreateActivationDescriptor", [&](Details&) {
     if (descriptor == nullptr) complain("the place for the descriptor is null");
     *descriptor = activations().make({});
   });
 }
 
-Status cudnnSetActivationDescriptor(ActivationDescriptor descriptor, ActivationMode mode, NanPropagation nan, double /*coefficient*/) {
+extern "C" Status cudnnSetActivationDescriptor(ActivationDescriptor descriptor, ActivationMode mode, NanPropagation nan,
+                                               double /*coefficient*/) {
   return entered("cudnnSetActivationDescriptor", [&](Details&) {
     if (mode < ActivationMode::Sigmoid || mode > ActivationMode::Swish) complain("the activation mode is unknown");
     if (nan != NanPropagation::No && nan != NanPropagation::Yes) complain("the propagation of NaN is unknown");
@@ -66,7 +67,7 @@ Status cudnnSetActivationDescriptor(ActivationDescriptor descriptor, ActivationM
   });
 }
 
-Status cudnnDestroyActivationDescriptor(ActivationDescriptor descriptor) {
+extern "C" Status cudnnDestroyActivationDescriptor(ActivationDescriptor descriptor) {
   return entered("cudnnDestroyActivationDescriptor", [&](Details&) { activations().destroy(descriptor); });
 }
 

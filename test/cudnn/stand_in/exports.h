@@ -1,4 +1,4 @@
-// Declares every function of the binary interface, so that a definition of another type does not compile.
+// Declares every function of the binary interface, so that an extern "C" definition of another type does not compile.
 #pragma once
 
 #include "../../../native/cudnn/abi.h"

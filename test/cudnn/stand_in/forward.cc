@@ -80,12 +80,13 @@ void requireFactor(double factor) {
 
 }  // namespace
 
-Status cudnnBatchNormalizationForwardTrainingEx(Handle handle, Mode mode, Ops ops, const void* alpha, const void* beta,
-                                                TensorDescriptor xDescriptor, const void* x, TensorDescriptor zDescriptor, const void* z,
-                                                TensorDescriptor yDescriptor, void* y, TensorDescriptor parameters, const void* scale,
-                                                const void* bias, double averageFactor, void* runningMean, void* runningVariance,
-                                                double epsilon, void* savedMean, void* savedInvVariance, ActivationDescriptor activation,
-                                                void* workspace, size_t workspaceBytes, void* reserve, size_t reserveBytes) {
+extern "C" Status cudnnBatchNormalizationForwardTrainingEx(Handle handle, Mode mode, Ops ops, const void* alpha, const void* beta,
+                                                           TensorDescriptor xDescriptor, const void* x, TensorDescriptor zDescriptor,
+                                                           const void* z, TensorDescriptor yDescriptor, void* y,
+                                                           TensorDescriptor parameters, const void* scale, const void* bias,
+                                                           double averageFactor, void* runningMean, void* runningVariance, double epsilon,
+                                                           void* savedMean, void* savedInvVariance, ActivationDescriptor activation,
+                                                           void* workspace, size_t workspaceBytes, void* reserve, size_t reserveBytes) {
   constexpr char kName[] = "cudnnBatchNormalizationForwardTrainingEx";
   return entered(kName, [&](Details& details) {
     requireHandle(handle);
@@ -113,8 +114,8 @@ Status cudnnBatchNormalizationForwardTrainingEx(Handle handle, Mode mode, Ops op
     forward.reserve = work.space("the reserve space", reserve, reserveBytes, problem.reserveBytes(), Access::Write);
     details.add("epsilon", epsilon);
     details.add("averageFactor", averageFactor);
-    details.add("running", forward.runningMean.has_value());
-    details.add("saved", forward.savedMean.has_value());
+    details.flag("running", forward.runningMean.has_value());
+    details.flag("saved", forward.savedMean.has_value());
     work.queue([forward](const Memory& memory) { return run(forward, memory); });
   });
 }

@@ -30,10 +30,10 @@ std::string run(const Inference& inference, const Memory& memory) {
 
 }  // namespace
 
-Status cudnnBatchNormalizationForwardInference(Handle handle, Mode mode, const void* alpha, const void* beta, TensorDescriptor xDescriptor,
-                                               const void* x, TensorDescriptor yDescriptor, void* y, TensorDescriptor parameters,
-                                               const void* scale, const void* bias, const void* mean, const void* variance,
-                                               double epsilon) {
+extern "C" Status cudnnBatchNormalizationForwardInference(Handle handle, Mode mode, const void* alpha, const void* beta,
+                                                          TensorDescriptor xDescriptor, const void* x, TensorDescriptor yDescriptor,
+                                                          void* y, TensorDescriptor parameters, const void* scale, const void* bias,
+                                                          const void* mean, const void* variance, double epsilon) {
   constexpr char kName[] = "cudnnBatchNormalizationForwardInference";
   return entered(kName, [&](Details& details) {
     requireHandle(handle);

@@ -20,12 +20,12 @@ void requireDevice() {
 
 }  // namespace
 
-size_t cudnnGetVersion() {
+extern "C" size_t cudnnGetVersion() {
   const char* const claimed = std::getenv("CUDA_BATCHNORM_EMULATED_CUDNN_VERSION");
   return claimed == nullptr ? kVersion : std::strtoull(claimed, nullptr, 10);
 }
 
-const char* cudnnGetErrorString(Status status) {
+extern "C" const char* cudnnGetErrorString(Status status) {
   switch (status) {
     case kSuccess:
       return "CUDNN_STATUS_SUCCESS";
@@ -46,7 +46,7 @@ const char* cudnnGetErrorString(Status status) {
   }
 }
 
-Status cudnnCreate(Handle* handle) {
+extern "C" Status cudnnCreate(Handle* handle) {
   return entered("cudnnCreate", [&](Details&) {
     if (handle == nullptr) complain("the place for the handle is null");
     requireDevice();
@@ -55,14 +55,14 @@ Status cudnnCreate(Handle* handle) {
 }
 
 // The real one waits for the device too, as its header says, which no capture survives.
-Status cudnnDestroy(Handle handle) {
+extern "C" Status cudnnDestroy(Handle handle) {
   return entered("cudnnDestroy", [&](Details&) {
     handles().destroy(handle);
     loadedEmulator()->deviceSynchronize();
   });
 }
 
-Status cudnnSetStream(Handle handle, CudaStream stream) {
+extern "C" Status cudnnSetStream(Handle handle, CudaStream stream) {
   return entered("cudnnSetStream", [&](Details&) {
     handles().change(handle, [&](HandleStruct& object) {
       if (object.stream && *object.stream != stream) complain("the handle belongs to another stream already: each stream needs its own");

@@ -14,9 +14,10 @@ void answer(size_t* bytes, size_t needed, Details& details) {
 
 }  // namespace
 
-Status cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(Handle handle, Mode mode, Ops ops, TensorDescriptor x, TensorDescriptor z,
-                                                                TensorDescriptor y, TensorDescriptor parameters,
-                                                                ActivationDescriptor activation, size_t* bytes) {
+extern "C" Status cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(Handle handle, Mode mode, Ops ops, TensorDescriptor x,
+                                                                           TensorDescriptor z, TensorDescriptor y,
+                                                                           TensorDescriptor parameters, ActivationDescriptor activation,
+                                                                           size_t* bytes) {
   return entered("cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize", [&](Details& details) {
     requireHandle(handle);
     const Problem problem = problemOf(mode, ops, x, activation);
@@ -27,9 +28,10 @@ Status cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(Handle handle, M
   });
 }
 
-Status cudnnGetBatchNormalizationBackwardExWorkspaceSize(Handle handle, Mode mode, Ops ops, TensorDescriptor x, TensorDescriptor y,
-                                                         TensorDescriptor dy, TensorDescriptor dz, TensorDescriptor dx,
-                                                         TensorDescriptor parameters, ActivationDescriptor activation, size_t* bytes) {
+extern "C" Status cudnnGetBatchNormalizationBackwardExWorkspaceSize(Handle handle, Mode mode, Ops ops, TensorDescriptor x,
+                                                                    TensorDescriptor y, TensorDescriptor dy, TensorDescriptor dz,
+                                                                    TensorDescriptor dx, TensorDescriptor parameters,
+                                                                    ActivationDescriptor activation, size_t* bytes) {
   return entered("cudnnGetBatchNormalizationBackwardExWorkspaceSize", [&](Details& details) {
     requireHandle(handle);
     const Problem problem = problemOf(mode, ops, x, activation);
@@ -42,8 +44,8 @@ Status cudnnGetBatchNormalizationBackwardExWorkspaceSize(Handle handle, Mode mod
   });
 }
 
-Status cudnnGetBatchNormalizationTrainingExReserveSpaceSize(Handle handle, Mode mode, Ops ops, ActivationDescriptor activation,
-                                                            TensorDescriptor x, size_t* bytes) {
+extern "C" Status cudnnGetBatchNormalizationTrainingExReserveSpaceSize(Handle handle, Mode mode, Ops ops, ActivationDescriptor activation,
+                                                                       TensorDescriptor x, size_t* bytes) {
   return entered("cudnnGetBatchNormalizationTrainingExReserveSpaceSize", [&](Details& details) {
     requireHandle(handle);
     answer(bytes, problemOf(mode, ops, x, activation).reserveBytes(), details);
