@@ -117,13 +117,13 @@ std::string run(const Backward& backward, const Memory& memory) {
   if (backward.workspace) std::memset(memory[backward.workspace], 0xff, problem.backwardWorkspaceBytes());
   if (backward.reserve) {
     const uint64_t xPrint = fingerprint(memory[backward.x], problem.x.bytes());
-    const std::string wrong = Reserve(problem, memory[backward.reserve]).mismatch(backward.epsilon, xPrint);
+    std::string wrong = Reserve(problem, memory[backward.reserve]).mismatch(backward.epsilon, xPrint);
     if (!wrong.empty()) return wrong;
   }
   Normal normal = computedNormal(backward, memory);
   if (backward.savedMean) {
     Normal saved = savedNormal(backward, memory);
-    const std::string wrong = mismatch(saved, normal);
+    std::string wrong = mismatch(saved, normal);
     if (!wrong.empty()) return wrong;
     normal = std::move(saved);
   }
