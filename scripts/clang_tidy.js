@@ -40,7 +40,9 @@ async function main() {
   if (!fs.existsSync(path.join(root, database, 'compile_commands.json'))) {
     throw new Error(`no ${database}/compile_commands.json: run \`npm run build:emulated\` first`);
   }
-  const files = sources(['native', path.join('test', 'emulator')], ['.cc', '.cu']).filter((file) => !file.endsWith('_test.cc'));
+  const files = sources(['native', path.join('test', 'cudnn'), path.join('test', 'emulator')], ['.cc', '.cu']).filter(
+    (file) => !file.endsWith('_test.cc'),
+  );
   if (!(await lintAll(files))) throw new Error('clang-tidy has something to say, see above');
   console.log(`clang-tidy: ${files.length} files`);
 }

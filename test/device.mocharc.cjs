@@ -13,6 +13,7 @@ module.exports = {
     'test/checklists.test.ts',
     'test/conventions.test.ts',
     'test/cuda/*.test.ts',
+    'test/cudnn/*.test.ts',
     'test/determinism.test.ts',
     'test/device.test.ts',
     'test/doctor/cudnn.test.ts',

@@ -13,10 +13,12 @@ import {
 import { smallestNormal, unitRoundoff } from '../../lib/validation/number_format';
 import { backward, batchStatistics, forward, storedVariance, updateRunning, viewOf } from '../../lib/validation/oracle';
 import { describeCudnn } from '../helpers/cudnn';
-import { device } from '../helpers/device';
+import { device, emulated } from '../helpers/device';
+import { emulator } from '../helpers/emulator';
 import { expectError } from '../helpers/failure';
 import { runStep, type Setup } from '../helpers/layer';
 import { normals } from '../helpers/random';
+import { skip } from '../helpers/shared';
 
 const CHANNELS = 8;
 const WEIGHT = Float64Array.from(normals(CHANNELS, 1, 1, 0.25), Math.fround);
@@ -251,6 +253,53 @@ describeCudnn('the cuDNN backend', () => {
     }
     for (const tensor of [output, statistics, gradients.input, gradients.residual!]) tensor.dispose();
     mask!.dispose();
+  });
+
+  it('asks cuDNN for sizes before each pass, keeps the reserve space between them, and leaves no descriptor behind', async function () {
+    if (!emulated) skip(this, 'the calls of a real library are not recorded');
+    using layer = layerOf({ activation: 'relu', axis: -1, eps: 0.25, momentum: 0.5 });
+    using input = tensorOf(LAST, 1);
+    emulator.cudnn.reset();
+    using output = layer.forward(input, { residual: input });
+    const gradients = layer.backward(output);
+    for (const tensor of [gradients.input, gradients.weight!, gradients.bias!, gradients.residual!]) tensor.dispose();
+    await device.synchronize();
+    const calls = emulator.cudnn
+      .calls()
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    const passes = calls.filter(({ function: name }) => /BatchNormalization/.test(name));
+    const reserve = 'cudnnGetBatchNormalizationTrainingExReserveSpaceSize';
+    expect(passes.map(({ function: name }) => name)).to.deep.equal([
+      reserve, // to allocate it
+      'cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize',
+      reserve,
+      'cudnnBatchNormalizationForwardTrainingEx',
+      'cudnnGetBatchNormalizationBackwardExWorkspaceSize',
+      reserve,
+      'cudnnBatchNormalizationBackwardEx',
+    ]);
+    expect(passes[3]).to.include({ mode: 'SPATIAL_PERSISTENT', ops: 'BN_ADD_ACTIVATION', tensor: 'float NHWC 90x8x1x1' });
+    expect(passes[3]).to.include({ epsilon: 0.25, averageFactor: 0.5, running: true, saved: true });
+    expect(passes[6]).to.include({ mode: 'SPATIAL_PERSISTENT', ops: 'BN_ADD_ACTIVATION', epsilon: 0.25, saved: true });
+    expect(emulator.cudnn.livingDescriptors()).to.equal(0);
+    expect(emulator.cudnn.complaints()).to.equal(0);
+  });
+
+  it('has one handle for each stream, whatever modes are used there', async function () {
+    if (!emulated) skip(this, 'the handles of a real library are not counted');
+    const stream = device.createStream();
+    using input = tensorOf(PLANES, 1);
+    layerOf().forward(input).dispose();
+    const before = emulator.cudnn.livingHandles();
+    for (const backend of ['cudnn', 'cudnn:spatial', 'cudnn:spatial-persistent'] as const) {
+      using layer = layerOf({ backend });
+      for (const options of [{}, { stream }]) layer.forward(input, options).dispose();
+    }
+    expect(emulator.cudnn.livingHandles()).to.equal(before + 1);
+    await stream.synchronize();
+    expect(emulator.cudnn.complaints()).to.equal(0);
   });
 
   describe('refuses in words', () => {

@@ -131,7 +131,7 @@ void failuresLeaveNothing() {
     failNext(function, 4000);
     const Error error = errorOf([&] { step.run(device.defaultStream()); });
     CHECK(error.code() == ErrorCode::Cudnn);
-    CHECK(std::string(error.what()).find("CUDNN_STATUS_INTERNAL_ERROR (4000): a failure that was asked for") != std::string::npos);
+    CHECK(std::string(error.what()).find("(4000)") != std::string::npos);
     CHECK(livingDescriptors() == 0);
     CHECK(device.memory().live == live);
     step.run(device.defaultStream());

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "addon_cudnn.h"
 #include "control.h"
 #include "counters.h"
 #include "memory.h"
@@ -65,6 +66,7 @@ void defineEmulator(Napi::Env env, Napi::Object exports) {
   define(emulator, "stopCounting", [](const Napi::CallbackInfo&) { enableCounting(false); });
   define(emulator, "takeCounters", countersOf);
   define(emulator, "lastFault", [](const Napi::CallbackInfo& info) { return Napi::String::New(info.Env(), lastFault()); });
+  emulator["cudnn"] = cudnnStandIn(env);
   exports["emulator"] = emulator;
 }
 

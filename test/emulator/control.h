@@ -7,7 +7,8 @@
 
 namespace cuda_batchnorm::emulator {
 
-// Allocations are those of device memory and of pinned memory, copies include memset, launches those of kernels and graphs.
+// Allocations are those of device memory and of pinned memory, copies include memset, launches those of kernels,
+// graphs and libraries' work.
 enum class FailureKind { Allocation, Copy, Launch };
 
 // The order of fibers and blocks follows from it.

@@ -34,6 +34,7 @@ constexpr char kDivergentBarrier[] = "divergent barrier";  // of a block
 constexpr char kClusterDeadlock[] = "deadlock in a cluster barrier";
 constexpr char kGridDeadlock[] = "deadlock in a grid barrier";
 constexpr char kNotCooperative[] = "grid barrier without a cooperative launch";
+constexpr char kLibrary[] = "misuse of a library";
 constexpr char kBadFree[] = "free of what is not allocated";
 }  // namespace kind
 

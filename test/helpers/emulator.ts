@@ -15,6 +15,21 @@ export interface KernelCounters {
 
 export type Failing = 'allocation' | 'copy' | 'launch';
 
+/** The stand-in for cuDNN in out/<variant>/cudnn; each function throws where it is not open. */
+export interface CudnnStandIn {
+  /** Those made and not destroyed. */
+  livingHandles(): number;
+  livingDescriptors(): number;
+  /** How often it was used in a way that is wrong. */
+  complaints(): number;
+  /** Those since the last reset(): an object of JSON on each line, with `function` ("cudnnCreate") and `status`. */
+  calls(): string;
+  /** The next call of this function does nothing but return the status; 0 calls it off. */
+  failNext(cudnnFunction: string, status: number): void;
+  /** Forgets calls, complaints and what is to fail. */
+  reset(): void;
+}
+
 export interface Emulator {
   /** Orders the threads of kernels anew. */
   setSeed(seed: number): void;
@@ -31,6 +46,7 @@ export interface Emulator {
   takeCounters(): KernelCounters[];
   /** In words; empty where there was none. */
   lastFault(): string;
+  cudnn: CudnnStandIn;
 }
 
 /** For tests that are skipped without it. */

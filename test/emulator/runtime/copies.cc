@@ -1,13 +1,13 @@
 // Copies between host and devices, and memset. What a copy's memory is shows from its addresses; the direction that the program names must
 // agree.
 #include <cstring>
-#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "../memory.h"
 #include "capture.h"
+#include "extents.h"
 #include "streams.h"
 
 namespace cuda_batchnorm::emulator {
@@ -23,30 +23,12 @@ struct Side {
   bool device() const { return where == Where::Device; }
 };
 
-[[noreturn]] void beyondEnd(size_t bytes, size_t offset, size_t size) {
-  throw Failure(cudaErrorInvalidValue,
-                std::to_string(bytes) + " bytes from byte " + std::to_string(offset) + " of memory that has " + std::to_string(size));
-}
-
-Side deviceSide(const Call& call, const char* address, size_t bytes) {
-  const auto after = call.driver.memory.upper_bound(address);
-  if (after != call.driver.memory.begin()) {
-    const auto& [first, memory] = *std::prev(after);
-    const auto offset = static_cast<size_t>(address - first);
-    if (offset < memory.bytes) {
-      if (bytes > memory.bytes - offset) beyondEnd(bytes, offset, memory.bytes);
-      return {Side::Where::Device, memory.id, offset};
-    }
-  }
-  // What was freed lately is a fault when the copy runs, or when the free does.
-  const uint64_t freed = allocationOf(address);
-  if (freed == 0) throw Failure(cudaErrorInvalidValue, "an address of no allocation");
-  return {Side::Where::Device, freed, 0};
-}
-
 Side sideOf(const Call& call, const void* address, size_t bytes) {
   const char* const first = static_cast<const char*>(address);
-  if (isDevicePointer(address)) return deviceSide(call, first, bytes);
+  if (isDevicePointer(address)) {
+    const Extent extent = deviceExtent(call, first, bytes);
+    return {Side::Where::Device, extent.id, extent.offset};
+  }
   const PinnedMemory::Block* const block = call.driver.pinned.find(address, 1);
   if (block == nullptr) return {};
   const auto offset = static_cast<size_t>(first - block->first);
