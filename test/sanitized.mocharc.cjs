@@ -4,6 +4,7 @@ module.exports = {
   spec: [
     'test/batch_norm.test.ts',
     'test/cuda/*.test.ts',
+    'test/cudnn/*.test.ts',
     'test/functional.test.ts',
     'test/memory.test.ts',
     'test/sanitizer/*.test.ts',
