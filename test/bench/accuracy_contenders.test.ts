@@ -19,6 +19,15 @@ import { skip } from '../helpers/shared';
 
 const SHAPE: Shape = [6, 5, 4, 3];
 
+/** Those with a process of their own, which ends with the test, however that ends. */
+const open: Contender[] = [];
+
+async function startPython(python: string): Promise<[Contender, Contender | null]> {
+  const started = await startPyTorch(python);
+  open.push(started[0]);
+  return started;
+}
+
 /** In every type and layout that it has, within some roundings of values of size 4 at most. */
 async function expectBatchNorm(contender: Contender): Promise<void> {
   for (const dtype of contender.dtypes) {
@@ -36,6 +45,10 @@ async function expectBatchNorm(contender: Contender): Promise<void> {
 }
 
 describe('contenders of the accuracy benchmark', () => {
+  afterEach(() => {
+    for (const contender of open.splice(0)) contender.close();
+  });
+
   it('are ours, named by the device, and by what it is where that is emulated', async () => {
     const contender = ours(device);
     expect(contender).to.deep.include({ role: 'ours', name: `ours, ${device.name}${emulated ? ' (emulated)' : ''}` });
@@ -59,9 +72,8 @@ describe('contenders of the accuracy benchmark', () => {
   it('are PyTorch, on the CPU', async function () {
     const python = process.env.BENCH_PYTHON;
     if (!python) skip(this, 'BENCH_PYTHON names no Python with torch');
-    const [contender] = await startPyTorch(python);
+    const [contender] = await startPython(python);
     await expectBatchNorm(contender);
-    contender.close();
   });
 
   describe('PyTorch with a GPU, played by a script', () => {
@@ -85,19 +97,17 @@ describe('contenders of the accuracy benchmark', () => {
     }
 
     it('is told by the state of its cuDNN', async () => {
-      const [cpu, enabled] = await startPyTorch(play({ device: 'Some GPU', cudnn: true, cudnnVersion: 91002 }));
+      const [cpu, enabled] = await startPython(play({ device: 'Some GPU', cudnn: true, cudnnVersion: 91002 }));
       expect(cpu).to.deep.include({ name: 'PyTorch CPU', version: '9.9', role: 'rival' });
       expect(enabled).to.deep.include({ name: 'PyTorch CUDA, cuDNN enabled', role: 'rival' });
       expect(enabled!.note).to.include('Some GPU').and.include('cuDNN 91002 or its own kernels');
-      cpu.close();
-      const [other, disabled] = await startPyTorch(play({ device: 'Some GPU', cudnn: false, cudnnVersion: 91002 }));
+      const [, disabled] = await startPython(play({ device: 'Some GPU', cudnn: false, cudnnVersion: 91002 }));
       expect(disabled).to.have.property('name', 'PyTorch CUDA, cuDNN disabled');
       expect(disabled!.note).to.include('its own kernels').and.not.include('cuDNN');
-      other.close();
     });
 
     it('gets and gives values bit by bit, and its refusals are errors', async () => {
-      const [cpu, cuda] = await startPyTorch(play({ device: 'Some GPU', cudnn: true, cudnnVersion: null }));
+      const [, cuda] = await startPython(play({ device: 'Some GPU', cudnn: true, cudnnVersion: null }));
       const problem = makeProblem('float32', 1e5, SHAPE);
       const step = await cuda!.step(problem, 'channels last');
       expect(step.output).to.deep.equal(problem.x);
@@ -105,14 +115,13 @@ describe('contenders of the accuracy benchmark', () => {
       expect(Array.from(step.dγ)).to.deep.equal([5, 1]);
       const refusal = await cuda!.step(makeProblem('float16', 0, SHAPE), 'channels first').catch((error: unknown) => error);
       expect(refusal).to.have.property('message', 'no half on cuda');
-      cpu.close();
     });
 
     it('takes part with the CPU alone where it has no GPU, which is said', async () => {
       const { contenders, leftOut } = await startContenders('cpu', play(null));
+      open.push(...contenders);
       expect(contenders.map(({ name }) => name)).to.include('PyTorch CPU');
       expect(leftOut).to.deep.include({ name: 'PyTorch CUDA', reason: 'torch.cuda.is_available() is false' });
-      for (const contender of contenders) contender.close();
     });
   });
 });
