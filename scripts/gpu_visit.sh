@@ -40,9 +40,15 @@ racecheck() { checked racecheck test/batch_norm.test.ts test/functional.test.ts;
 # The whole grid on the GPU, cuDNN beside where it is found: the page, and the numbers.
 validate() { npm run --silent validate -- --device cuda:0 --json --report "$folder/validate.html" >"$folder/validate.json"; }
 
+# Ours, cuDNN's and PyTorch's errors, where python3 has torch.
+accuracy() {
+  python3 -c 'import torch' 2>/dev/null && export BENCH_PYTHON=python3
+  npm run bench:accuracy -- --out "$folder/accuracy.json"
+}
+
 bench() { npm run bench:gpu; }
 
-steps=(build machine tests validate memcheck racecheck bench)
+steps=(build machine tests validate accuracy memcheck racecheck bench)
 [ $# -gt 0 ] && steps=("$@")
 export -f "${steps[@]}" checked
 export folder

@@ -15,6 +15,7 @@ const CODES = [
   'ERR_STATE',
   'ERR_CUDNN',
 ];
+const cudnnWorks = device.type === 'cuda' && Device.report().some(({ name, available }) => name === 'cudnn' && available);
 const RUNS = 500;
 const LIMIT = 2 ** 26;
 
@@ -291,7 +292,10 @@ describe('whatever is given', function () {
 
   it('was enough to see calls succeed, and every code', () => {
     const total = (key: string) => [...outcomes.values()].reduce((sum, seen) => sum + (seen.get(key) ?? 0), 0);
-    for (const key of ['done', ...CODES]) expect(total(key), key).to.be.at.least(1);
+    for (const key of ['done', ...CODES]) {
+      if (key === 'ERR_CUDNN' && !cudnnWorks) continue; // of its own, where there is one
+      expect(total(key), key).to.be.at.least(1);
+    }
     outcomes.delete('a disposed layer');
     for (const [name, seen] of outcomes) expect(seen.get('done') ?? 0, name).to.be.at.least(1);
   });

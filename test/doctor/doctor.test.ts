@@ -39,7 +39,7 @@ describe('cuda-batchnorm doctor', () => {
   it('fails where there is no addon, with every place that was tried and the remedy', () => {
     const { status, stdout } = doctor({ CUDA_BATCHNORM_VARIANT: 'missing' });
     expect(status).to.equal(1);
-    expect(stdout).to.match(/ !! {2}Addon .*\n.*out\/missing\/Release\/cuda_batchnorm\.node:\s+not built/);
+    expect(stdout).to.match(/ !! {2}Addon .*\n.*out\/missing\/Release\/cuda_batchnorm\.node:\s+not\s+built/);
     expect(stdout)
       .to.match(/-> .*unset\s+CUDA_BATCHNORM_VARIANT/)
       .and.to.include('Batch norm does not work here');
