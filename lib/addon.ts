@@ -161,6 +161,7 @@ export interface Given {
   gradResidual?: boolean;
 }
 
+/** How cuDNN computes: its modes spatial, spatial-persistent (faster, less accurate for large values) and per-activation. */
 export type CudnnMode = 'spatial' | 'spatial-persistent' | 'per-activation';
 
 /** The three operations; which library computes them. */
