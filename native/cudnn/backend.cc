@@ -156,7 +156,7 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   const Handle handle = handleOf(library_, stream);
   size_t workspaceBytes = 0;
   CUDNN_CALL(*library_, GetBatchNormalizationForwardTrainingExWorkspaceSize, handle, choice.mode, choice.ops, setting.tensor.get(),
-             setting.residual(), setting.tensor.get(), setting.parameters.get(), setting.activation(), &workspaceBytes);
+             setting.tensor.get(), setting.tensor.get(), setting.parameters.get(), setting.activation(), &workspaceBytes);
   const size_t reserved = reserveBytes(*library_, handle, setting);
   const cuda::Scratch workspace(stream, workspaceBytes);
   const cuda::Scratch reserve(stream, call.mask == nullptr ? reserved : 0);
