@@ -13,7 +13,7 @@ export const backendVersion = (): string => Device.report().find(({ name }) => n
 export const emulated = device.type === 'cuda' && /emulated/i.test(backendVersion());
 
 /** cuDNN's part is then played by a stand-in that checks each call, here and in processes that tests start. */
-if (emulated) process.env.CUDNN_HOME ??= resolve(__dirname, '../../out', process.env.CUDA_BATCHNORM_VARIANT ?? '', 'cudnn');
+if (emulated) process.env.CUDNN_HOME ||= resolve(__dirname, '../../out', process.env.CUDA_BATCHNORM_VARIANT ?? '', 'cudnn');
 
 /** The size a test has where it is about size, and the one it has on an emulated device, which takes a second for some million elements. */
 export function affordable<T>(full: T, reduced: T): T {
