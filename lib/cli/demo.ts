@@ -1,8 +1,7 @@
 /** `cuda-batchnorm demo`: what batch norm does for a network, measured here and now. */
 
 import '../tfjs/peer';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
 import * as tf from '@tensorflow/tfjs';
 import { Device } from '../index';
 import { chooseBackend } from './demo/backend';
@@ -13,6 +12,7 @@ import { makeProgress } from './demo/progress';
 import { makeReport } from './demo/report';
 import { loadTask } from './demo/task';
 import { type Run, type RunSpec, stepsPerEpoch, train } from './demo/training';
+import { prepareReport } from './report_file';
 
 /** At the high one this network without batch norm learns little or nothing; what comes of it is measured, not assumed. */
 const LEARNING_RATES = [0.1, 1] as const;
@@ -43,8 +43,8 @@ export async function run(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
+  await prepareReport(options.report);
   const result = await measure(options);
-  await mkdir(dirname(resolve(options.report)), { recursive: true });
   await writeFile(options.report, makeReport(result));
   process.stdout.write(options.json ? `${JSON.stringify(summarize(result), null, 2)}\n` : describe(result));
   for (const { classifier } of result.runs) classifier.dispose();

@@ -1,8 +1,8 @@
 /** `cuda-batchnorm validate`: every backend that works here against a float64 reference, and ours against cuDNN. */
 
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, resolve } from 'node:path';
+import { writeFile } from 'node:fs/promises';
 import { Device } from '../index';
+import { prepareReport } from './report_file';
 import { UsageError } from './usage';
 import { builtInCases, type Case, casesOf } from './validate/cases';
 import { type CaseResult, isFailure, judge } from './validate/judge';
@@ -34,12 +34,10 @@ export async function run(args: string[]): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
+  if (options.report !== undefined) await prepareReport(options.report);
   const devices = options.device === 'auto' ? Device.list() : [Device.get(options.device)];
   const validation = await validate(options, subjectsOn(devices));
-  if (options.report !== undefined) {
-    await mkdir(dirname(resolve(options.report)), { recursive: true });
-    await writeFile(options.report, makeReport(validation));
-  }
+  if (options.report !== undefined) await writeFile(options.report, makeReport(validation));
   process.stdout.write(options.json ? forPrograms(validation) : describe(validation));
   process.stderr.write(describeFailures(validation));
   if (validation.summary.failures.length > 0) process.exitCode = 1;

@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import { validate } from '../../lib/cli/validate';
 import { builtInCases } from '../../lib/cli/validate/cases';
@@ -104,6 +105,15 @@ describe('the validate command', () => {
     expect(readFileSync(file, 'utf8'))
       .to.match(/^<!doctype html>/)
       .and.to.not.match(/NaN|undefined|\[object/);
+  });
+
+  it('says at once where the report cannot be written', () => {
+    for (const file of ['/proc/none/report.html', join(__filename, 'report.html')]) {
+      const { status, stdout, stderr } = cudaBatchnorm('validate', '--quick', '--device', 'cpu', '--report', file);
+      expect(status).to.equal(1);
+      expect(stdout).to.equal('');
+      expect(stderr).to.match(/^cuda-batchnorm: (ENOENT|ENOTDIR|EACCES|EROFS)\b.*\n$/);
+    }
   });
 
   describe('where cuDNN works', () => {

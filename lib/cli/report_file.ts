@@ -1,0 +1,19 @@
+/** The file of a report, in a folder that may have to be made. */
+
+import { constants, existsSync } from 'node:fs';
+import { access, mkdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+
+/** Makes the file's folder. Called before the work that the report is about: what cannot be written had better be known then. */
+export async function prepareReport(file: string): Promise<void> {
+  const folder = dirname(resolve(file));
+  await makeFolder(folder);
+  await access(`${folder}/.`, constants.W_OK); // a file in its place is no folder
+}
+
+// Not by mkdir's option `recursive`, which does not end where the system refuses to make a folder in one that exists, as in /proc.
+async function makeFolder(folder: string): Promise<void> {
+  if (existsSync(folder)) return;
+  await makeFolder(dirname(folder));
+  await mkdir(folder);
+}
