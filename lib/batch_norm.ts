@@ -271,10 +271,11 @@ export class BatchNorm implements Disposable {
     const { eps, momentum, axis, activation, dtype, device } = this;
     const affine = this.weight ? (this.bias ? true : `'weight'`) : this.bias ? `'bias'` : false;
     const tracking = this.runningMean !== null;
+    const backend = this.#settings.backend.library === 'native' ? '' : `, backend: '${this.#settings.backend.library}'`;
     const mode = this.#disposed ? 'disposed' : this.#training ? 'training' : 'eval';
     return (
       `BatchNorm(${this.numFeatures}, { eps: ${eps}, momentum: ${momentum}, affine: ${affine}, trackRunningStats: ${tracking}, ` +
-      `axis: ${axis}, activation: '${activation}', dtype: '${dtype}' }) on ${device.name}, ${mode}`
+      `axis: ${axis}, activation: '${activation}', dtype: '${dtype}'${backend} }) on ${device.name}, ${mode}`
     );
   }
 

@@ -1,6 +1,8 @@
 #!/usr/bin/env node
 /** `cuda-batchnorm <command>`: finds the command, and turns failures into one line and an exit code (1; 2 for a wrong call). */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { UsageError } from './usage';
 
 interface Command {
@@ -22,7 +24,7 @@ function help(): string {
     '',
     ...lines,
     '',
-    "'cuda-batchnorm <command> --help' lists the options of a command.",
+    "'cuda-batchnorm <command> --help' lists the options of a command, 'cuda-batchnorm --version' tells the version.",
     '',
   ].join('\n');
 }
@@ -30,6 +32,10 @@ function help(): string {
 async function main([name, ...args]: string[]): Promise<void> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(help());
+    return;
+  }
+  if (name === '--version') {
+    process.stdout.write(`${await packageVersion()}\n`);
     return;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
@@ -46,6 +52,20 @@ function report(error: unknown, name: string | undefined): number {
   return wrongCall ? 2 : 1;
 }
 
+async function packageVersion(): Promise<string> {
+  const { packageRoot } = await import('../addon.js');
+  const manifest = JSON.parse(readFileSync(join(packageRoot(__dirname), 'package.json'), 'utf8')) as { version: string };
+  return manifest.version;
+}
+
+/** A reader that has seen enough closes the pipe; whatever else keeps output from being written is told in a line. */
+function endOutput(error: NodeJS.ErrnoException): never {
+  if (error.code === 'EPIPE') process.exit();
+  process.stderr.write(`cuda-batchnorm: the output cannot be written: ${error.message}\n`);
+  process.exit(1);
+}
+
+process.stdout.on('error', endOutput);
 const args = process.argv.slice(2);
 main(args).catch((error: unknown) => {
   process.exitCode = report(error, args[0]);

@@ -1,14 +1,20 @@
 /** The file of a report, in a folder that may have to be made. */
 
 import { constants, existsSync } from 'node:fs';
-import { access, mkdir } from 'node:fs/promises';
+import { access, mkdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { UsageError } from './usage';
 
 /** Makes the file's folder. Called before the work that the report is about: what cannot be written had better be known then. */
 export async function prepareReport(file: string): Promise<void> {
-  const folder = dirname(resolve(file));
-  await makeFolder(folder);
-  await access(`${folder}/.`, constants.W_OK); // a file in its place is no folder
+  try {
+    const folder = dirname(resolve(file));
+    await makeFolder(folder);
+    await access(`${folder}/.`, constants.W_OK); // a file in its place is no folder
+    if (existsSync(file) && (await stat(file)).isDirectory()) throw new Error('it is a folder');
+  } catch (error) {
+    throw new UsageError(`the file of --report, '${file}', cannot be written: ${(error as Error).message}`, { cause: error });
+  }
 }
 
 // Not by mkdir's option `recursive`, which does not end where the system refuses to make a folder in one that exists, as in /proc.

@@ -1,6 +1,7 @@
 /** `cuda-batchnorm validate`: every backend that works here against a float64 reference, and ours against cuDNN. */
 
 import { writeFile } from 'node:fs/promises';
+import { addon } from '../addon';
 import { Device } from '../index';
 import { prepareReport } from './report_file';
 import { UsageError } from './usage';
@@ -23,7 +24,7 @@ export interface Validation {
   /** Shapes that were asked for and did not run, and why. */
   leftOut: readonly string[];
   /** Backends that do not work here, and why. */
-  notCompared: readonly { name: string; reason: string }[];
+  notCompared: readonly NotCompared[];
   seconds: number;
 }
 
@@ -35,16 +36,39 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   if (options.report !== undefined) await prepareReport(options.report);
-  const devices = options.device === 'auto' ? Device.list() : [Device.get(options.device)];
-  const validation = await validate(options, subjectsOn(devices));
+  const { devices, broken } = options.device === 'auto' ? allDevices() : { devices: [Device.get(options.device)], broken: [] };
+  const validation = await validate(options, subjectsOn(devices), broken);
   if (options.report !== undefined) await writeFile(options.report, makeReport(validation));
   process.stdout.write(options.json ? forPrograms(validation) : describe(validation));
   process.stderr.write(describeFailures(validation));
   if (validation.summary.failures.length > 0) process.exitCode = 1;
 }
 
-/** Runs the problems that the options choose on these subjects. */
-export async function validate(options: ValidateOptions, subjects: readonly Subject[]): Promise<Validation> {
+interface NotCompared {
+  name: string;
+  reason: string;
+}
+
+/** A GPU that is there may not open; then the others do not pass for all. */
+function allDevices(): { devices: Device[]; broken: NotCompared[] } {
+  const devices: Device[] = [];
+  const broken: NotCompared[] = [];
+  for (const name of addon().deviceNames()) {
+    try {
+      devices.push(Device.get(name));
+    } catch (error) {
+      broken.push({ name, reason: (error as Error).message });
+    }
+  }
+  return { devices, broken };
+}
+
+/** Runs the problems that the options choose on these subjects; `broken` are devices that were to be among them. */
+export async function validate(
+  options: ValidateOptions,
+  subjects: readonly Subject[],
+  broken: readonly NotCompared[] = [],
+): Promise<Validation> {
   const start = performance.now();
   const { cases, leftOut } = await chooseCases(options);
   const progress = makeProgress(cases.length, options.json);
@@ -57,7 +81,8 @@ export async function validate(options: ValidateOptions, subjects: readonly Subj
     progress.step(results.length, failed);
   }
   progress.end();
-  const notCompared = Device.report().flatMap(({ name, available, reason }) => (available ? [] : [{ name, reason: reason ?? 'unknown' }]));
+  const missing = Device.report().flatMap(({ name, available, reason }) => (available ? [] : [{ name, reason: reason ?? 'unknown' }]));
+  const notCompared = [...missing, ...broken];
   const seconds = (performance.now() - start) / 1000;
   return { options, subjects, results, summary: summarize(results), leftOut, notCompared, seconds };
 }

@@ -46,10 +46,17 @@ export function worstOf(actual: Values, bound: Bound, dtype: DType): Worst {
     const expected = bound.expected[index]!;
     const tolerance = bound.tolerance[index]! + lastBit(dtype);
     const before = errorBeforeRounding(actual[index]!, expected, dtype);
-    const share = before === 0 ? 0 : before / tolerance;
-    if (!(share <= worst.share)) worst = { index, actual: actual[index]!, expected, tolerance, share };
+    const share = shareOf(before, tolerance);
+    if (share > worst.share) worst = { index, actual: actual[index]!, expected, tolerance, share };
   }
   return worst;
+}
+
+/** An error whose tolerance is no number, or that is infinite as its tolerance is, is none that is allowed. */
+function shareOf(error: number, tolerance: number): number {
+  if (error === 0) return 0;
+  const share = error / tolerance;
+  return Number.isNaN(share) ? Number.POSITIVE_INFINITY : share;
 }
 
 function checkLengths(actual: Values, expected: Values): void {

@@ -22,7 +22,8 @@ std::vector<std::string> deviceNames();
 // Throws ErrorCode::DeviceUnavailable with the reason.
 BackedDevice openDevice(const std::string& name);
 
-// `mode`: "" for whatever is best, "spatial", "spatial-persistent" or "per-activation". Throws ErrorCode::DeviceUnavailable with the reason.
+// `mode`: "" for whatever is best, "spatial", "spatial-persistent" or "per-activation". Throws ErrorCode::DeviceUnavailable with the
+// reason.
 std::shared_ptr<Backend> openCudnn(const Device& device, const std::string& mode);
 
 }  // namespace cuda_batchnorm::binding

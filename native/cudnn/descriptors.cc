@@ -20,8 +20,12 @@ DataType dataType(DType dtype) {
 }  // namespace
 
 TensorDescription::TensorDescription(const Library& library, const Problem& problem, Format format) : Owned(library) {
-  CUDNN_CALL(library, SetTensor4dDescriptor, get(), format, dataType(problem.dtype), static_cast<int>(problem.outer),
-             static_cast<int>(problem.channels), static_cast<int>(problem.inner), 1);
+  // Rows of channels last are the height of one image, the same memory as many images of one pixel: cuDNN takes far fewer images than
+  // pixels.
+  const bool rows = format == Format::NHWC;
+  const auto n = static_cast<int>(rows ? 1 : problem.outer);
+  const auto h = static_cast<int>(rows ? problem.outer : problem.inner);
+  CUDNN_CALL(library, SetTensor4dDescriptor, get(), format, dataType(problem.dtype), n, static_cast<int>(problem.channels), h, 1);
 }
 
 ParameterDescription::ParameterDescription(const Library& library, const TensorDescription& tensor, Mode mode) : Owned(library) {

@@ -13,6 +13,7 @@ class StreamHandle {
     CUDNN_CALL(*library_, SetStream, owned_.get(), stream);
   }
 
+  bool isOf(const Library& library) const { return library_->path() == library.path(); }
   Handle get() const { return owned_.get(); }
 
  private:
@@ -23,12 +24,12 @@ class StreamHandle {
 }  // namespace
 
 Handle handleOf(const std::shared_ptr<const Library>& library, cuda::Stream& stream) {
+  stream.device().select();
   std::shared_ptr<void>& kept = stream.lane()->companion();
-  if (kept == nullptr) {
-    stream.device().select();
-    kept = std::make_shared<StreamHandle>(library, stream.handle());
-  }
-  return static_cast<StreamHandle*>(kept.get())->get();
+  const auto* const known = static_cast<const StreamHandle*>(kept.get());
+  // Another library, where CUDNN_HOME has changed, knows nothing of this one's handles.
+  if (known == nullptr || !known->isOf(*library)) kept = std::make_shared<StreamHandle>(library, stream.handle());
+  return static_cast<const StreamHandle*>(kept.get())->get();
 }
 
 }  // namespace cuda_batchnorm::cudnn

@@ -32,7 +32,7 @@ const lines: Progress = {
 const bars: Progress = {
   begin(name, steps) {
     const format = `${name.padEnd(40)} {bar} {percentage}% | loss {loss} | accuracy {accuracy} | {rate}`;
-    const bar = new SingleBar({ format, hideCursor: true, barsize: 24 }, Presets.shades_classic);
+    const bar = new SingleBar({ format, barsize: 24 }, Presets.shades_classic);
     bar.start(steps, 0, { loss: '–', accuracy: '–', rate: '–' });
     return {
       step: (step, loss, samplesPerSecond) => bar.update(step, { loss: loss.toFixed(4), rate: rate(samplesPerSecond) }),

@@ -15,7 +15,7 @@ export function makeProgress(total: number, quiet: boolean): Progress {
 
 function bar(total: number): Progress {
   const format = 'Validating {bar} {percentage}% | {value}/{total} problems | {failed} failed';
-  const drawn = new SingleBar({ format, hideCursor: true, barsize: 24, stream: process.stderr }, Presets.shades_classic);
+  const drawn = new SingleBar({ format, barsize: 24, stream: process.stderr }, Presets.shades_classic);
   drawn.start(total, 0, { failed: 0 });
   return { step: (done, failed) => drawn.update(done, { failed }), end: () => drawn.stop() };
 }

@@ -41,6 +41,9 @@ extern "C" Status cudnnBatchNormalizationForwardInference(Handle handle, Mode mo
     problem.describe(details);
     requireParameters(problem, parameters);
     requireEpsilon(epsilon);
+    // Seen of cuDNN 7 and 8.
+    constexpr int kMostImages = 65535;
+    if (problem.x.n > kMostImages) refuseUnsupported("inference takes at most 65535 images");
     Inference inference;
     inference.problem = problem;
     inference.blend = blendOf(problem, alpha, beta);
