@@ -102,11 +102,14 @@ BackedDevice openDevice(const std::string& name) {
 }
 
 std::shared_ptr<Backend> openCudnn(const Device& device, const std::string& mode) {
-  const BackendReport report = cudnnReport();
-  std::string obstacle = report.reason;
-  if (report.available && device.type() != std::string("cuda")) obstacle = "cuDNN computes on a GPU, and the device is " + device.name();
-  if (!obstacle.empty()) throw Error(ErrorCode::DeviceUnavailable, "Backend cudnn is not available: " + obstacle);
-  return makeCudnn(mode);
+  try {
+    if (device.type() == std::string("cuda")) return makeCudnn(mode);
+    const std::string reason = cudnnReport().reason;
+    throw Error(ErrorCode::DeviceUnavailable, reason.empty() ? "cuDNN computes on a GPU, and the device is " + device.name() : reason);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::DeviceUnavailable) throw;
+    throw Error(ErrorCode::DeviceUnavailable, std::string("Backend cudnn is not available: ") + error.what());
+  }
 }
 
 }  // namespace cuda_batchnorm::binding

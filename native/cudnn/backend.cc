@@ -1,6 +1,7 @@
 #include "backend.h"
 
 #include <initializer_list>
+#include <optional>
 #include <string>
 
 #include "../cuda/runtime/device.h"
@@ -26,14 +27,12 @@ struct Blend {
 // What all calls for one problem share.
 struct Setting {
   Setting(const Library& library, const Problem& problem, const Choice& chosen)
-      : choice(chosen),
-        tensor(library, problem, chosen.format),
-        parameters(library, tensor, chosen.mode),
-        blend(problem.dtype),
-        activation_(library, chosen.activation) {}
+      : choice(chosen), tensor(library, problem, chosen.format), parameters(library, tensor, chosen.mode), blend(problem.dtype) {
+    if (chosen.ops != Ops::Plain) activation_.emplace(library, chosen.activation);
+  }
 
   // Descriptors of what an operation does without are null.
-  ActivationDescriptor activation() const { return choice.ops == Ops::Plain ? nullptr : activation_.get(); }
+  ActivationDescriptor activation() const { return activation_ ? activation_->get() : nullptr; }
   TensorDescriptor residual() const { return choice.ops == Ops::AddActivation ? tensor.get() : nullptr; }
   // Of the forward pass, in backward.
   TensorDescriptor output() const { return choice.ops == Ops::Plain ? nullptr : tensor.get(); }
@@ -44,7 +43,7 @@ struct Setting {
   const Blend blend;
 
  private:
-  const ActivationDescription activation_;
+  std::optional<ActivationDescription> activation_;
 };
 
 // One value per channel that cuDNN wants and the caller does not have: parameters left out, or gradients nobody asked for.
@@ -93,13 +92,8 @@ size_t reserveBytes(const Library& library, Handle handle, const Setting& settin
   return bytes;
 }
 
-const void* secondRow(const void* statistics, const Problem& problem) {
-  return static_cast<const char*>(statistics) + static_cast<size_t>(problem.channels) * sizeOf(problem.parameterDtype);
-}
-
-void* secondRow(void* statistics, const Problem& problem) {
-  return const_cast<void*>(secondRow(static_cast<const void*>(statistics), problem));
-}
+// Of saved statistics.
+size_t rowBytes(const Problem& problem) { return static_cast<size_t>(problem.channels) * sizeOf(problem.parameterDtype); }
 
 cuda::Stream& used(cuda_batchnorm::Stream& stream, std::initializer_list<const void*> memory) {
   auto& own = static_cast<cuda::Stream&>(stream);
@@ -165,7 +159,7 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   CUDNN_CALL(*library_, BatchNormalizationForwardTrainingEx, handle, choice.mode, choice.ops, setting.blend.one(), setting.blend.zero(),
              tensor, call.input, setting.residual(), call.residual, tensor, call.output, setting.parameters.get(), parameters.weight(),
              parameters.bias(), call.momentum, call.runningMean, call.runningVariance, problem.eps, call.statistics,
-             secondRow(call.statistics, problem), setting.activation(), workspace.memory(), workspaceBytes,
+             static_cast<char*>(call.statistics) + rowBytes(problem), setting.activation(), workspace.memory(), workspaceBytes,
              call.mask == nullptr ? reserve.memory() : call.mask, reserved);
 }
 
@@ -213,8 +207,9 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
              setting.blend.one(), setting.blend.zero(), tensor, call.input, setting.output(), call.output, tensor, call.gradOutput,
              setting.residual(), call.gradResidual, tensor, call.gradInput, setting.parameters.get(), parameters.weight(),
              parameters.bias(), call.gradWeight == nullptr ? gradWeight.memory() : call.gradWeight,
-             call.gradBias == nullptr ? gradBias.memory() : call.gradBias, problem.eps, call.mean, secondRow(call.mean, problem),
-             setting.activation(), workspace.memory(), workspaceBytes, const_cast<void*>(call.mask), reserved);
+             call.gradBias == nullptr ? gradBias.memory() : call.gradBias, problem.eps, call.mean,
+             static_cast<const char*>(call.mean) + rowBytes(problem), setting.activation(), workspace.memory(), workspaceBytes,
+             const_cast<void*>(call.mask), reserved);
 }
 
 }  // namespace cuda_batchnorm::cudnn
