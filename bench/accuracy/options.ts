@@ -1,7 +1,6 @@
 /** The command line of the accuracy benchmark. */
 
-import { parseArgs } from 'node:util';
-import { UsageError } from '../../lib/cli/usage';
+import { readCommandLine, UsageError } from '../../lib/cli/usage';
 import { TARGET } from './measure';
 
 export const HELP = `Usage: npm run bench:accuracy -- [options]
@@ -39,18 +38,11 @@ export function parseOptions(args: readonly string[]): Options {
 }
 
 function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        quick: { type: 'boolean' },
-        device: { type: 'string' },
-        out: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean' },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
-  }
+  return readCommandLine(args, {
+    quick: { type: 'boolean' },
+    device: { type: 'string' },
+    out: { type: 'string' },
+    json: { type: 'boolean' },
+    help: { type: 'boolean' },
+  });
 }

@@ -1,10 +1,9 @@
 /** `cuda-batchnorm doctor`: what works here, and why what does not work does not. */
 
-import { parseArgs } from 'node:util';
 import { diagnose } from './doctor/diagnosis';
 import { gatherFacts } from './doctor/facts';
 import { layOut } from './doctor/page';
-import { UsageError } from './usage';
+import { readCommandLine } from './usage';
 
 const HELP = `Usage: cuda-batchnorm doctor [options]
 
@@ -44,9 +43,5 @@ function style() {
 }
 
 function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } } }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
-  }
+  return readCommandLine(args, { json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } });
 }

@@ -1,2 +1,13 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util';
+
 /** A command called wrongly: the message goes to the user together with the way to the command's help. */
 export class UsageError extends Error {}
+
+/** The values of a command's options. @throws {UsageError} for options it does not have, and for arguments. */
+export function readCommandLine<const Options extends NonNullable<ParseArgsConfig['options']>>(args: readonly string[], options: Options) {
+  try {
+    return parseArgs({ args: [...args], options }).values;
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error });
+  }
+}

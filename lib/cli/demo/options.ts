@@ -1,7 +1,6 @@
 /** The demo's command line. */
 
-import { parseArgs } from 'node:util';
-import { UsageError } from '../usage';
+import { readCommandLine, UsageError } from '../usage';
 
 export interface DemoOptions {
   data: string | undefined;
@@ -56,26 +55,19 @@ export function parseOptions(args: string[]): DemoOptions | undefined {
 }
 
 function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      options: {
-        data: { type: 'string' },
-        test: { type: 'string' },
-        seed: { type: 'string' },
-        epochs: { type: 'string' },
-        'batch-size': { type: 'string' },
-        device: { type: 'string' },
-        report: { type: 'string' },
-        model: { type: 'string' },
-        json: { type: 'boolean' },
-        quick: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
-  }
+  return readCommandLine(args, {
+    data: { type: 'string' },
+    test: { type: 'string' },
+    seed: { type: 'string' },
+    epochs: { type: 'string' },
+    'batch-size': { type: 'string' },
+    device: { type: 'string' },
+    report: { type: 'string' },
+    model: { type: 'string' },
+    json: { type: 'boolean' },
+    quick: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  });
 }
 
 function integer(text: string | undefined, name: string, least: number): number | undefined {

@@ -1,7 +1,6 @@
 /** The command line of validate. */
 
-import { parseArgs } from 'node:util';
-import { UsageError } from '../usage';
+import { readCommandLine, UsageError } from '../usage';
 
 export interface ValidateOptions {
   quick: boolean;
@@ -64,23 +63,16 @@ export function parseOptions(args: string[]): ValidateOptions | undefined {
 }
 
 function parse(args: string[]) {
-  try {
-    return parseArgs({
-      args,
-      options: {
-        quick: { type: 'boolean' },
-        shapes: { type: 'string' },
-        only: { type: 'string' },
-        seed: { type: 'string' },
-        device: { type: 'string' },
-        report: { type: 'string' },
-        json: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
-  }
+  return readCommandLine(args, {
+    quick: { type: 'boolean' },
+    shapes: { type: 'string' },
+    only: { type: 'string' },
+    seed: { type: 'string' },
+    device: { type: 'string' },
+    report: { type: 'string' },
+    json: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  });
 }
 
 function seed(text: string): number {
