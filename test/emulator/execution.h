@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "arena.h"
+#include "copy_queue.h"
 #include "counters.h"
 #include "fiber.h"
 #include "grid.h"
@@ -68,6 +69,13 @@ struct Thread {
   Fiber* fiber;  // while it waits
 };
 
+// A thread that waits until so many have arrived at a counter.
+struct Awaiting {
+  const uint32_t* counter;
+  uint32_t arrivals;
+  uint32_t thread;  // among those that run at once
+};
+
 // What one instruction of the device can move.
 constexpr bool isAccess(size_t bytes) { return bytes == 1 || bytes == 2 || bytes == 4 || bytes == 8 || bytes == 16; }
 
@@ -103,12 +111,18 @@ class Execution {
     return bytesAt(address);
   }
   uint32_t arriveAt(uint32_t* counter);
+  void awaitArrivals(const uint32_t* counter, uint32_t arrivals);
 
   // The same for shared memory; `rank` is the owner's within this cluster.
   uint32_t rank() const { return current_->block->rank; }
   const unsigned char* loadShared(uint32_t rank, uint64_t offset, uint32_t bytes);
   unsigned char* storeShared(uint32_t rank, uint64_t offset, uint32_t bytes);
   void checkShared(uint32_t rank, uint64_t offset, size_t alignment);
+
+  // `source` is what load() returned.
+  void beginCopy(uint32_t rank, uint64_t offset, const unsigned char* source);
+  void closeCopies() { copies().closeGroup(); }
+  void waitForCopies(uint32_t pending);
 
   void syncWarp();
   uint32_t ballot(bool condition);
@@ -132,12 +146,15 @@ class Execution {
   Thread* takeReady();
   void goOnWith(Thread* next);
   void park();
+  void wake(const Thread& thread);
+  uint32_t numberOf(const Thread& thread) const { return static_cast<uint32_t>(&thread - threads_.data()); }
 
   // barriers
   void wait(Barrier& barrier, Primitive primitive, uint32_t detail = 0);
   void release(Barrier& barrier);
   void leave();
   [[noreturn]] void failStuck();
+  [[noreturn]] void failAwaiting(const Awaiting& awaiting);
 
   // faults
   [[noreturn]] __attribute__((noinline, cold)) void failAccess(uintptr_t address, size_t bytes, bool write);
@@ -151,6 +168,8 @@ class Execution {
   Accessor accessor() const;
   void checkSharedRange(Block& owner, uint64_t offset, uint32_t bytes, bool write);
   void conflictInShared(const SharedConflict& conflict, const Block& owner, uint32_t offset, uint32_t bytes, bool write);
+  uint32_t valueOf(const uint32_t* counter);
+  CopyQueue& copies();
   // Where it returns to tells one place in the kernel's code from another, because load and store are always inlined.
   __attribute__((noinline)) void count(uintptr_t address, size_t bytes, bool write);
   void touchFirst(uint32_t allocation, bool write);
@@ -180,6 +199,8 @@ class Execution {
   std::vector<std::unique_ptr<Block>> blocks_;
   std::vector<Cluster> clusters_;
   Barrier grid_;
+  std::vector<Awaiting> awaiting_;
+  std::vector<CopyQueue> copies_;  // by thread; empty until one of them copies
   uint32_t time_ = 0;
 
   Fiber host_;

@@ -157,6 +157,121 @@ KERNEL askNoBlock(Arguments a) {
   syncCluster();
 }
 
+// ---- copies that go on by themselves ----
+
+struct Quad {
+  float values[4];
+};
+
+// Each of these kernels has one group of copies under way, of which each thread brings 16 bytes.
+static DEVICE SharedArray<Quad> beginCopies(const Arguments& a) {
+  const auto quads = dynamicShared<Quad>(0);
+  copyAsync(quads, threadIndex(), reinterpret_cast<const Quad*>(a.input) + threadIndex() / 2);
+  closeCopies();
+  return quads;
+}
+
+KERNEL readUnderWay(Arguments a) {
+  const SharedArray<Quad> quads = beginCopies(a);
+  if (!a.faulty) waitForCopies<0>();
+  storeGlobal(a.output + threadIndex(), quads.load(threadIndex()).values[0]);
+  waitForCopies<0>();
+}
+
+// A barrier is none for copies that were not waited for.
+KERNEL readUnderWayOfOthers(Arguments a) {
+  const SharedArray<Quad> quads = beginCopies(a);
+  if (!a.faulty) waitForCopies<0>();
+  syncBlock();
+  storeGlobal(a.output + threadIndex(), quads.load(threadIndex() ^ 1).values[0]);
+  waitForCopies<0>();
+}
+
+KERNEL writeUnderWay(Arguments a) {
+  const SharedArray<Quad> quads = beginCopies(a);
+  if (!a.faulty) waitForCopies<0>();
+  quads.store(threadIndex(), Quad{});
+  waitForCopies<0>();
+}
+
+KERNEL copyUnderWay(Arguments a) {
+  beginCopies(a);
+  if (!a.faulty) waitForCopies<0>();
+  beginCopies(a);
+  waitForCopies<0>();
+}
+
+// To wait for all groups but the last one is not to wait for it.
+KERNEL waitForOthers(Arguments a) {
+  const SharedArray<Quad> quads = beginCopies(a);
+  if (a.faulty) {
+    waitForCopies<1>();
+  } else {
+    waitForCopies<0>();
+  }
+  storeGlobal(a.output + threadIndex(), quads.load(threadIndex()).values[0]);
+  waitForCopies<0>();
+}
+
+KERNEL leaveGroupOpen(Arguments a) {
+  const auto quads = dynamicShared<Quad>(0);
+  copyAsync(quads, threadIndex(), reinterpret_cast<const Quad*>(a.input));
+  if (!a.faulty) closeCopies();
+  waitForCopies<0>();
+  storeGlobal(a.output + threadIndex(), quads.load(threadIndex()).values[0]);
+}
+
+// All have waited when the lanes go on, but a shuffle is no barrier.
+KERNEL copyWithoutBarrier(Arguments a) {
+  const SharedArray<Quad> quads = beginCopies(a);
+  waitForCopies<0>();
+  shuffleXor(1.0f, 1);
+  if (!a.faulty) syncWarp();
+  if (threadIndex() == 0) quads.load(31);
+}
+
+KERNEL copyWhatIsRead(Arguments a) {
+  const auto quads = dynamicShared<Quad>(0);
+  quads.store(threadIndex(), Quad{});
+  syncBlock();
+  quads.load(threadIndex() ^ 1);
+  shuffleXor(1.0f, 1);
+  if (!a.faulty) syncWarp();
+  beginCopies(a);
+  waitForCopies<0>();
+}
+
+KERNEL endUnderWay(Arguments a) {
+  beginCopies(a);
+  if (!a.faulty || threadIndex() != 5) waitForCopies<0>();
+}
+
+KERNEL copyMisaligned(Arguments a) {
+  if (threadIndex() > 0) return;
+  copyAsync(dynamicShared<Quad>(a.faulty ? 4 : 0), 0, reinterpret_cast<const Quad*>(a.input));
+  closeCopies();
+  waitForCopies<0>();
+}
+
+KERNEL copyFromBeyond(Arguments a) {
+  copyAsync(dynamicShared<Quad>(0), threadIndex(), reinterpret_cast<const Quad*>(a.input) + (a.faulty ? a.count : 0));
+  closeCopies();
+  waitForCopies<0>();
+}
+
+KERNEL copyToBeyond(Arguments a) {
+  copyAsync(dynamicShared<Quad>(0), threadIndex() + a.faulty, reinterpret_cast<const Quad*>(a.input));
+  closeCopies();
+  waitForCopies<0>();
+}
+
+KERNEL copyToOther(Arguments a) {
+  copyAsync(dynamicSharedOf<Quad>(a.faulty ? clusterRank() ^ 1 : clusterRank(), 0), threadIndex(), reinterpret_cast<const Quad*>(a.input));
+  closeCopies();
+  waitForCopies<0>();
+  syncCluster();
+}
+
 // ---- barriers ----
 
 KERNEL shuffleSome(Arguments a) {
@@ -219,6 +334,42 @@ KERNEL clusterOrGrid(Arguments a) {
 KERNEL gridAlone(Arguments a) {
   if (a.faulty) syncGrid();
 }
+
+// The counter is the first output; a block's first thread arrives and waits.
+static DEVICE void meet(const Arguments& a, bool arrives, uint32_t arrivals) {
+  auto* const counter = reinterpret_cast<uint32_t*>(a.output);
+  if (blockIndex() == 0 && threadIndex() == 0) storeGlobal(counter, 0u);
+  syncGrid();
+  if (threadIndex() == 0) {
+    if (arrives) arriveAt(counter);
+    awaitArrivals(counter, arrivals);
+  }
+  syncBlock();
+}
+
+KERNEL arriveTooFew(Arguments a) { meet(a, !a.faulty || blockIndex() != 2, gridBlocks()); }
+
+KERNEL awaitTooMany(Arguments a) { meet(a, true, gridBlocks() + a.faulty); }
+
+// The others wait for arrivals because of this warp, so it is what is reported.
+KERNEL awaitStuckWarp(Arguments a) {
+  if (a.faulty && blockIndex() == 1) {
+    if (laneIndex() == 0) {
+      syncGrid();
+    } else {
+      syncWarp();
+    }
+  }
+  meet(a, true, gridBlocks());
+}
+
+KERNEL awaitAlone(Arguments a) {
+  auto* const counter = reinterpret_cast<uint32_t*>(a.output);
+  storeGlobal(counter, 1u);
+  awaitArrivals(counter, a.faulty ? 2 : 1);
+}
+
+KERNEL awaitUninitialised(Arguments a) { awaitArrivals(reinterpret_cast<const uint32_t*>(a.faulty ? a.output : a.input), 0); }
 
 static std::string run(void (*kernel)(Arguments), const GridShape& shape, bool faulty, uint64_t seed) {
   const uint32_t count = shape.grid * shape.block;
@@ -342,6 +493,20 @@ int main() {
   reports(askNoBlock, {2, 64, 2, 256}, kind::kSharedOutOfBounds, {"block 2 of a cluster of 2"});
   forgetsSharedMemory();
 
+  reports(readUnderWay, {1, 64, 1, 1024}, kind::kCopyUnderWay, {"reads 16 bytes at ", "has begun a copy"});
+  reports(readUnderWayOfOthers, {1, 64, 1, 1024}, kind::kCopyUnderWay, {"reads 16 bytes at "});
+  reports(writeUnderWay, {1, 64, 1, 1024}, kind::kCopyUnderWay, {"writes 16 bytes at "});
+  reports(copyUnderWay, {1, 64, 1, 1024}, kind::kCopyUnderWay, {"writes 16 bytes at "});
+  reports(waitForOthers, {1, 64, 1, 1024}, kind::kCopyUnderWay, {"reads 16 bytes at "});
+  reports(leaveGroupOpen, {1, 64, 1, 1024}, kind::kCopyUnderWay, {"reads 16 bytes at "});
+  reports(copyWithoutBarrier, {1, 32, 1, 512}, kind::kSharedRace, {"thread 0 of block 0 reads", "thread 31 of block 0 wrote"});
+  reports(copyWhatIsRead, {1, 64, 1, 1024}, kind::kSharedRace, {"writes 16 bytes at ", " read with no barrier"});
+  reports(endUnderWay, {1, 64, 1, 1024}, kind::kCopyUnawaited, {"thread 5 of block 0 ends", " 1 may be under way"});
+  reports(copyMisaligned, {1, 64, 1, 1024}, kind::kMisalignedAccess, {"copies 16 bytes to shared memory at 4"});
+  reports(copyFromBeyond, {1, 64, 1, 1024}, kind::kOutOfBoundsRead, {"reads 16 bytes"});
+  reports(copyToBeyond, {1, 64, 1, 1024}, kind::kSharedOutOfBounds, {"writes 16 bytes at 1024 of 1024 bytes"});
+  reports(copyToOther, {2, 64, 2, 1024}, kind::kSharedOutOfBounds, {"another block than its own"});
+
   reports(shuffleSome, {1, 64}, kind::kDivergentShuffle, {"a shuffle"});
   reports(shuffleApart, {1, 32}, kind::kDivergentShuffle);
   reports(shuffleOrVote, {1, 32}, kind::kDivergentShuffle);
@@ -354,5 +519,10 @@ int main() {
   reports(leaveGridBarrier, {4, 32, 1, 0, true}, kind::kGridDeadlock);
   reports(clusterOrGrid, {4, 32, 2, 0, true}, kind::kClusterDeadlock, {"only 32 of 64 threads"});
   reports(gridAlone, {4, 32}, kind::kNotCooperative);
+  reports(arriveTooFew, {4, 32, 1, 0, true}, kind::kArrivalDeadlock, {"thread 0 of block ", "has reached 4, but it is 3 and"});
+  reports(awaitTooMany, {4, 64, 2, 0, true}, kind::kArrivalDeadlock, {"has reached 5, but it is 4 and"});
+  reports(awaitStuckWarp, {4, 64, 1, 0, true}, kind::kDivergentShuffle, {"block 1 is at a warp's barrier"});
+  reports(awaitAlone, {1, 1}, kind::kNotCooperative, {"waits for arrivals"});
+  reports(awaitUninitialised, {1, 1}, kind::kUninitialisedRead);
   endsWaitingThreads();
 }

@@ -54,6 +54,9 @@ const char* kindOf(Primitive primitive) {
 // As CUDA has it: lanes that only shuffle or vote may still see each other's writes in any order.
 bool ordersMemory(Primitive primitive) { return primitive != Primitive::Shuffle && primitive != Primitive::Ballot; }
 
+// Counters wrap around.
+bool hasReached(uint32_t arrived, uint32_t arrivals) { return static_cast<int32_t>(arrived - arrivals) >= 0; }
+
 }  // namespace
 
 // ---- a grid, some blocks of it at a time ----
@@ -81,7 +84,11 @@ void Execution::run(const char* kernel, const GridShape& shape, const std::funct
 
   const uint32_t atOnce = shape.cooperative ? clusters : 1;
   for (uint32_t first = 0; first < clusters && failure_ == nullptr; first += atOnce) runBlocks(first, atOnce);
-  if (failure_ != nullptr) std::rethrow_exception(std::exchange(failure_, nullptr));
+  if (failure_ != nullptr) {
+    blocks_.clear();  // copies may be under way to them
+    copies_.clear();
+    std::rethrow_exception(std::exchange(failure_, nullptr));
+  }
   if (!counting_) return;
   counters_.kernel = kernel_;
   counters_.launches = 1;
@@ -117,6 +124,7 @@ void Execution::prepare(uint32_t firstCluster, uint32_t clusters) {
     prepareBlock(number, order_[firstCluster + cluster] * shape_.cluster + rank, clusters_[cluster]);
   }
   grid_ = barrierOf(0, blocks);
+  awaiting_.clear();
 }
 
 void Execution::prepareBlock(uint32_t number, uint32_t index, Cluster& cluster) {
@@ -198,6 +206,10 @@ void Execution::goOnWith(Thread* next) {
   Fiber::change(*from, *to);
 }
 
+void Execution::wake(const Thread& thread) {
+  schedule_.add(static_cast<uint32_t>(thread.warp - warps_.data()), 1u << thread.index % kWarpLanes);
+}
+
 void Execution::park() {
   Thread* const self = current_;
   Thread* const next = takeReady();
@@ -220,7 +232,7 @@ void Execution::wait(Barrier& barrier, Primitive primitive, uint32_t detail) {
   if (barrier.arrived == 0) {
     barrier.primitive = primitive;
     barrier.detail = detail;
-    barrier.firstArrived = static_cast<uint32_t>(current_ - threads_.data());
+    barrier.firstArrived = numberOf(*current_);
   }
   if (barrier.ended > 0) failDivergent(barrier, "others have ended");
   if (barrier.primitive != primitive) failDivergent(barrier, name(*current_) + " is at " + nameOf(primitive));
@@ -246,6 +258,9 @@ void Execution::release(Barrier& barrier) {
 
 // A thread ends. Nobody may wait for it.
 void Execution::leave() {
+  if (!copies_.empty() && copies().underWay() > 0) {
+    fail(kind::kCopyUnawaited, "ends, and of its copies to shared memory " + std::to_string(copies().underWay()) + " may be under way");
+  }
   --alive_;
   ++current_->warp->barrier.ended;
   ++current_->block->barrier.ended;
@@ -299,18 +314,30 @@ void Execution::syncGrid() {
   wait(grid_, Primitive::SyncGrid);
 }
 
+uint32_t Execution::valueOf(const uint32_t* counter) {
+  uint32_t value;
+  std::memcpy(&value, load<sizeof value, false>(counter), sizeof value);
+  return value;
+}
+
 uint32_t Execution::arriveAt(uint32_t* counter) {
-  const auto address = reinterpret_cast<uintptr_t>(counter);
-  if (!inArena(address) || address % sizeof *counter != 0 || !allAre<sizeof *counter>(address, kInitialised)) {
-    failAccess(address, sizeof *counter, false);
-  }
-  touch(address, false);
-  touch(address, true);
-  uint32_t before;
-  std::memcpy(&before, bytesAt(address), sizeof before);
+  const uint32_t before = valueOf(counter);
   const uint32_t after = before + 1;
+  const auto address = reinterpret_cast<uintptr_t>(counter);
+  touch(address, true);
   std::memcpy(bytesAt(address), &after, sizeof after);
+  const auto waits = [&](const Awaiting& one) { return one.counter != counter || !hasReached(after, one.arrivals); };
+  const auto goOn = std::partition(awaiting_.begin(), awaiting_.end(), waits);
+  for (auto one = goOn; one != awaiting_.end(); ++one) wake(threads_[one->thread]);
+  awaiting_.erase(goOn, awaiting_.end());
   return before;
+}
+
+void Execution::awaitArrivals(const uint32_t* counter, uint32_t arrivals) {
+  if (hasReached(valueOf(counter), arrivals)) return;
+  if (!shape_.cooperative) fail(kind::kNotCooperative, "waits for arrivals at a counter");
+  awaiting_.push_back({counter, arrivals, numberOf(*current_)});
+  park();
 }
 
 // ---- shared memory ----
@@ -357,6 +384,34 @@ unsigned char* Execution::storeShared(uint32_t rank, uint64_t offset, uint32_t b
   return owner.shared.data() + place;
 }
 
+// A device may bring the bytes at once or when they are waited for.
+void Execution::beginCopy(uint32_t rank, uint64_t offset, const unsigned char* source) {
+  Block& own = *current_->block;
+  if (rank != own.rank) fail(kind::kSharedOutOfBounds, "copies to the shared memory of another block than its own");
+  if (offset % kCopyBytes != 0) fail(kind::kMisalignedAccess, "copies 16 bytes to shared memory at " + std::to_string(offset));
+  checkSharedRange(own, offset, kCopyBytes, true);
+  const auto place = static_cast<uint32_t>(offset);
+  if (const SharedConflict conflict = own.shared.beginCopy(place, kCopyBytes, accessor())) {
+    conflictInShared(conflict, own, place, kCopyBytes, true);
+  }
+  const bool atOnce = random_.below(2) == 0;
+  if (atOnce) std::memcpy(own.shared.data() + place, source, kCopyBytes);
+  copies().begin({source, place, atOnce});
+}
+
+void Execution::waitForCopies(uint32_t pending) {
+  SharedMemory& shared = current_->block->shared;
+  copies().wait(pending, [&](const Copy& copy) {
+    if (!copy.arrived) std::memcpy(shared.data() + copy.place, copy.source, kCopyBytes);
+    shared.endCopy(copy.place, kCopyBytes, accessor());
+  });
+}
+
+CopyQueue& Execution::copies() {
+  if (copies_.size() < threads_.size()) copies_.resize(threads_.size());
+  return copies_[numberOf(*current_)];
+}
+
 void Execution::checkSharedRange(Block& owner, uint64_t offset, uint32_t bytes, bool write) {
   const char* const verb = write ? "writes " : "reads ";
   if (offset + bytes > owner.shared.bytes()) {
@@ -379,8 +434,12 @@ void Execution::conflictInShared(const SharedConflict& conflict, const Block& ow
     return;
   }
   const Block& other = blockOf(conflict.other.rank());
-  text << ", which " << name(threads_[other.barrier.first + conflict.other.thread()]) << (conflict.otherWrote ? " wrote" : " read")
-       << " with no barrier between";
+  const std::string otherThread = name(threads_[other.barrier.first + conflict.other.thread()]);
+  if (conflict.kind == SharedConflict::Kind::UnderWay) {
+    text << ", to which " << otherThread << " has begun a copy and not waited for it";
+    fail(kind::kCopyUnderWay, text.str());
+  }
+  text << ", which " << otherThread << (conflict.otherWrote ? " wrote" : " read") << " with no barrier between";
   fail(kind::kSharedRace, text.str());
 }
 
@@ -420,17 +479,26 @@ void Execution::failDivergent(const Barrier& barrier, const std::string& why) {
   throw Fault(kindOf(barrier.primitive), text.str());
 }
 
-// All threads wait, for different things. The smallest group of them says most.
+// All threads wait, for different things. The smallest group of them says most, unless it waits for one that waits for arrivals.
 void Execution::failStuck() {
   const auto check = [this](const Barrier& barrier) {
-    if (barrier.arrived == 0) return;
+    const auto lacks = [&](const Awaiting& one) { return one.thread - barrier.first < barrier.threads; };
+    if (barrier.arrived == 0 || std::any_of(awaiting_.begin(), awaiting_.end(), lacks)) return;
     failDivergent(barrier, "only " + std::to_string(barrier.arrived) + " of " + std::to_string(barrier.threads) + " threads come to it");
   };
   for (const Warp& warp : warps_) check(warp.barrier);
   for (uint32_t i = 0; i < grid_.threads / shape_.block; ++i) check(blocks_[i]->barrier);
   for (const Cluster& cluster : clusters_) check(cluster.barrier);
   check(grid_);
-  std::abort();  // a thread that waits is at one of them
+  if (awaiting_.empty()) std::abort();  // a thread that waits is at one of these barriers
+  failAwaiting(awaiting_.front());
+}
+
+void Execution::failAwaiting(const Awaiting& awaiting) {
+  std::ostringstream text;
+  text << ": kernel " << kernel_ << ": " << name(threads_[awaiting.thread]) << " waits until the counter at " << awaiting.counter
+       << " has reached " << awaiting.arrivals << ", but it is " << valueOf(awaiting.counter) << " and nobody is left to arrive";
+  throw Fault(kind::kArrivalDeadlock, text.str());
 }
 
 void runGrid(const char* kernel, const GridShape& shape, const std::function<void()>& threadBody, uint64_t seed, Touched* touched) {

@@ -217,6 +217,144 @@ static void lanesTellEachOther(uint32_t threads) {
   }
 }
 
+// ---- copies that go on by themselves ----
+
+struct Quad {
+  float values[4];
+};
+struct Copies {
+  const Quad* input;
+  Quad* output;
+  uint32_t rounds;
+};
+
+// Two groups are under way while the one before them is used, by another thread than the one that brought it.
+KERNEL copyInStages(Copies a) {
+  constexpr uint32_t kStages = 3;
+  const auto stages = dynamicShared<Quad>(0);
+  const auto place = [](uint32_t round, uint32_t thread) { return round % kStages * blockThreads() + thread; };
+  const auto begin = [&](uint32_t round) {
+    if (round < a.rounds) copyAsync(stages, place(round, threadIndex()), a.input + round * blockThreads() + threadIndex());
+    closeCopies();
+  };
+  for (uint32_t round = 0; round + 1 < kStages; ++round) begin(round);
+  for (uint32_t round = 0; round < a.rounds; ++round) {
+    begin(round + kStages - 1);
+    waitForCopies<kStages - 1>();
+    syncBlock();
+    const uint32_t other = blockThreads() - 1 - threadIndex();
+    storeGlobal(a.output + round * blockThreads() + threadIndex(), stages.load(place(round, other)));
+    syncBlock();
+  }
+}
+
+// The thread that waited sees it without a barrier; groups may be empty.
+KERNEL copyOwn(Copies a) {
+  const auto own = dynamicShared<Quad>(0);
+  closeCopies();
+  copyAsync(own, threadIndex(), a.input + threadIndex());
+  closeCopies();
+  waitForCopies<0>();
+  storeGlobal(a.output + threadIndex(), own.load(threadIndex()));
+}
+
+static std::vector<Quad> quads(uint32_t count) {
+  std::vector<Quad> values(count);
+  for (uint32_t i = 0; i < count; ++i) values[i].values[3] = static_cast<float>(i);
+  return values;
+}
+
+static void copiesArrive(uint64_t seed) {
+  constexpr uint32_t kRounds = 5;
+  constexpr uint32_t kThreads = 48;
+  const DeviceArray<Quad> input(quads(kRounds * kThreads)), output(kRounds * kThreads), own(kThreads);
+  start(copyInStages, {1, kThreads, 1, 3 * kThreads * sizeof(Quad)}, {input.get(), output.get(), kRounds}, seed);
+  start(copyOwn, {1, kThreads, 1, kThreads * sizeof(Quad)}, {input.get(), own.get(), 1}, seed);
+  const std::vector<Quad> staged = output.read(), ofThreads = own.read();
+  for (uint32_t i = 0; i < kRounds * kThreads; ++i) {
+    const uint32_t source = i / kThreads * kThreads + kThreads - 1 - i % kThreads;
+    CHECK(staged[i].values[3] == static_cast<float>(source));
+  }
+  for (uint32_t i = 0; i < kThreads; ++i) CHECK(ofThreads[i].values[3] == static_cast<float>(i));
+}
+
+// The source changes while the copy is under way: a device may bring what was there before or after.
+KERNEL overwriteSource(Copies a) {
+  const auto own = dynamicShared<Quad>(0);
+  copyAsync(own, 0, a.input);
+  closeCopies();
+  storeGlobal(const_cast<Quad*>(a.input), Quad{{0, 0, 0, 1}});
+  waitForCopies<0>();
+  storeGlobal(a.output, own.load(0));
+}
+
+static void copiesArriveEarlyOrLate() {
+  std::set<float> seen;
+  for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+    const DeviceArray<Quad> input(quads(1)), output(1);
+    start(overwriteSource, {1, 1, 1, sizeof(Quad)}, {input.get(), output.get(), 1}, seed);
+    seen.insert(output.read()[0].values[3]);
+  }
+  CHECK(seen == (std::set<float>{0, 1}));
+}
+
+// ---- barriers through a counter ----
+
+struct Team {
+  uint32_t* counters;  // of each team
+  float* slots;        // of each block
+  float* sums;         // of each block and round
+  uint32_t blocks;     // of a team
+  uint32_t rounds;
+  uint32_t first;  // what the counters began at
+};
+
+// In every round each block of a team adds up what all of them have written.
+KERNEL sumByTeams(Team a) {
+  const uint32_t team = blockIndex() / a.blocks;
+  uint32_t arrivals = a.first;
+  const auto meet = [&] {
+    arrivals += a.blocks;
+    syncBlock();
+    if (threadIndex() == 0) {
+      arriveAt(a.counters + team);
+      awaitArrivals(a.counters + team, arrivals);
+    }
+    syncBlock();
+  };
+  for (uint32_t round = 0; round < a.rounds; ++round) {
+    if (threadIndex() == 0) storeGlobal(a.slots + blockIndex(), static_cast<float>(blockIndex() + round));
+    meet();
+    const bool reads = threadIndex() < a.blocks;
+    const float sum = sumOfWarp(reads ? loadFresh(a.slots + team * a.blocks + threadIndex()) : 0.0f);
+    if (threadIndex() == 0) storeGlobal(a.sums + blockIndex() * a.rounds + round, sum);
+    meet();
+  }
+}
+
+// The counters wrap around on the way.
+static void teamsMeet(const GridShape& shape, uint32_t blocks, uint64_t seed) {
+  constexpr uint32_t kRounds = 3;
+  const uint32_t first = UINT32_MAX - blocks;
+  const DeviceArray<uint32_t> counters(std::vector<uint32_t>(shape.grid / blocks, first));
+  const DeviceArray<float> slots(shape.grid), sums(shape.grid * kRounds);
+  start(sumByTeams, shape, {counters.get(), slots.get(), sums.get(), blocks, kRounds, first}, seed);
+  const std::vector<float> found = sums.read();
+  for (uint32_t i = 0; i < shape.grid * kRounds; ++i) {
+    const uint32_t firstBlock = i / kRounds / blocks * blocks;
+    CHECK(found[i] == static_cast<float>(blocks * (firstBlock + i % kRounds) + blocks * (blocks - 1) / 2));
+  }
+  for (const uint32_t counter : counters.read()) CHECK(counter == first + 2 * kRounds * blocks);
+}
+
+// What has been reached is not waited for, so it needs no cooperative grid.
+KERNEL awaitThePast(Buffers a) { awaitArrivals(a.counter, a.count); }
+
+static void passesWhatWasReached() {
+  const DeviceArray<uint32_t> counter(std::vector<uint32_t>{3});
+  for (const uint32_t arrivals : {3u, 2u, 0u, 0x90000000u}) start(awaitThePast, {2, 1}, {nullptr, nullptr, counter.get(), arrivals});
+}
+
 // ---- the half types ----
 
 KERNEL convertHalf(Buffers a) {
@@ -284,6 +422,13 @@ int main() {
   lanesTellEachOther(32);
   lanesTellEachOther(100);
   lanesTellEachOther(1024);
+  for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+    copiesArrive(seed);
+    teamsMeet({12, 64, 1, 0, true}, 6, seed);
+    teamsMeet({12, 32, 2, 0, true}, 12, seed);
+  }
+  copiesArriveEarlyOrLate();
+  passesWhatWasReached();
   convertsHalfTypes();
   tellsWhatItTouched();
   runsOnSeveralHostThreads();

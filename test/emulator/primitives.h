@@ -54,6 +54,7 @@ DEVICE void storeGlobal(T* destination, const T& value) {
 }
 
 DEVICE uint32_t arriveAt(uint32_t* counter) { return emulator::execution->arriveAt(counter); }
+DEVICE void awaitArrivals(const uint32_t* counter, uint32_t arrivals) { emulator::execution->awaitArrivals(counter, arrivals); }
 
 // ---- shared memory ----
 
@@ -72,6 +73,11 @@ class SharedArray {
     std::memcpy(emulator::execution->storeShared(rank_, place(i), sizeof value), &value, sizeof value);
   }
 
+  DEVICE void beginCopy(uint32_t i, const T* source) const {
+    static_assert(sizeof(T) == emulator::kCopyBytes);
+    emulator::execution->beginCopy(rank_, place(i), emulator::execution->load<sizeof(T)>(source));
+  }
+
  private:
   DEVICE uint64_t place(uint32_t i) const { return byteOffset_ + uint64_t{i} * sizeof(T); }
 
@@ -82,6 +88,17 @@ class SharedArray {
 template <class T>
 DEVICE SharedArray<T> dynamicShared(uint32_t byteOffset) {
   return SharedArray<T>(emulator::execution->rank(), byteOffset);
+}
+
+template <class T>
+DEVICE void copyAsync(SharedArray<T> to, uint32_t i, const T* source) {
+  to.beginCopy(i, source);
+}
+DEVICE void closeCopies() { emulator::execution->closeCopies(); }
+template <int pending>
+DEVICE void waitForCopies() {
+  static_assert(pending >= 0);
+  emulator::execution->waitForCopies(pending);
 }
 
 // ---- barriers and what warps tell each other ----

@@ -11,8 +11,16 @@ void SharedMemory::reset(uint32_t bytes) {
   words_.resize(words);
 }
 
+namespace {
+
+SharedConflict conflictWithWriter(const SharedAccess& written) {
+  return {written.time == kUnderWay ? SharedConflict::Kind::UnderWay : SharedConflict::Kind::Race, written.thread, true};
+}
+
+}  // namespace
+
 SharedConflict SharedMemory::read(Record& record, const Accessor& accessor) {
-  if (!record.written.precedes(accessor)) return {SharedConflict::Kind::Race, record.written.thread, true};
+  if (!record.written.precedes(accessor)) return conflictWithWriter(record.written);
   SharedAccess& first = record.read[0];
   SharedAccess& second = record.read[1];
   const SharedAccess now = {accessor.now, accessor.thread};
@@ -26,7 +34,7 @@ SharedConflict SharedMemory::read(Record& record, const Accessor& accessor) {
 }
 
 SharedConflict SharedMemory::write(Record& record, const Accessor& accessor) {
-  if (!record.written.precedes(accessor)) return {SharedConflict::Kind::Race, record.written.thread, true};
+  if (!record.written.precedes(accessor)) return conflictWithWriter(record.written);
   for (const SharedAccess& read : record.read) {
     if (!read.precedes(accessor)) return {SharedConflict::Kind::Race, read.thread, false};
   }
@@ -57,6 +65,19 @@ SharedConflict SharedMemory::read(uint32_t offset, uint32_t bytes, const Accesso
 
 SharedConflict SharedMemory::write(uint32_t offset, uint32_t bytes, const Accessor& accessor) {
   return each(offset, bytes, [&](Record& record) { return write(record, accessor); });
+}
+
+SharedConflict SharedMemory::beginCopy(uint32_t offset, uint32_t bytes, const Accessor& accessor) {
+  Accessor unknownTime = accessor;
+  unknownTime.now = kUnderWay;
+  return write(offset, bytes, unknownTime);
+}
+
+void SharedMemory::endCopy(uint32_t offset, uint32_t bytes, const Accessor& accessor) {
+  each(offset, bytes, [&](Record& record) {
+    record.written = {accessor.now, accessor.thread};
+    return SharedConflict{};
+  });
 }
 
 }  // namespace cuda_batchnorm::emulator

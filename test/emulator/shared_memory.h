@@ -31,6 +31,9 @@ struct Accessor {
   uint32_t now;
 };
 
+// The time of what a copy brings, until its thread has waited for it.
+constexpr uint32_t kUnderWay = UINT32_MAX;
+
 struct SharedAccess {
   uint32_t time = 0;
   ThreadName thread = {0};
@@ -40,13 +43,13 @@ struct SharedAccess {
     if (time < accessor.clusterTime) return true;
     if (thread.sameBlock(accessor.thread) && time < accessor.blockTime) return true;
     if (thread.sameWarp(accessor.thread) && time < accessor.warpTime) return true;
-    return thread.value == accessor.thread.value;
+    return thread.value == accessor.thread.value && time != kUnderWay;
   }
 };
 
 // What an access came upon.
 struct SharedConflict {
-  enum class Kind { None, Race, Uninitialised } kind = Kind::None;
+  enum class Kind { None, Race, UnderWay, Uninitialised } kind = Kind::None;
   ThreadName other = {0};
   bool otherWrote = false;
   explicit operator bool() const { return kind != Kind::None; }
@@ -62,6 +65,10 @@ class SharedMemory {
 
   SharedConflict read(uint32_t offset, uint32_t bytes, const Accessor& accessor);
   SharedConflict write(uint32_t offset, uint32_t bytes, const Accessor& accessor);
+
+  // Between the two nobody may access these bytes.
+  SharedConflict beginCopy(uint32_t offset, uint32_t bytes, const Accessor& accessor);
+  void endCopy(uint32_t offset, uint32_t bytes, const Accessor& accessor);
 
  private:
   // Of a word or of a byte. Two readers are remembered, of different warps where there are such: whoever writes, one of them is another's.

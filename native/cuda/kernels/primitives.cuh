@@ -107,6 +107,18 @@ DEVICE uint32_t arriveAt(uint32_t* counter) {
   return before;
 }
 
+// One thread of a block calls it, of a cooperative grid: goes on when the counter has reached `arrivals`; both wrap around. What came
+// before those arrivals is visible then.
+DEVICE void awaitArrivals(const uint32_t* counter, uint32_t arrivals) {
+  constexpr uint32_t kPauseNanoseconds = 32;
+  for (;;) {
+    uint32_t arrived;
+    asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(arrived) : "l"(counter) : "memory");
+    if (static_cast<int32_t>(arrived - arrivals) >= 0) return;
+    __nanosleep(kPauseNanoseconds);
+  }
+}
+
 // ---- the block's dynamic shared memory ----
 
 template <class T>
@@ -117,6 +129,8 @@ class SharedArray {
   DEVICE void store(uint32_t i, const T& value) const { first_[i] = value; }
 
  private:
+  template <class Copied>
+  friend DEVICE void copyAsync(SharedArray<Copied> to, uint32_t i, const Copied* source);
   T* first_;
 };
 
@@ -125,6 +139,36 @@ template <class T>
 DEVICE SharedArray<T> dynamicShared(uint32_t byteOffset) {
   extern __shared__ __align__(16) unsigned char memory[];
   return SharedArray<T>(reinterpret_cast<T*>(memory + byteOffset));
+}
+
+// ---- copies from global to shared memory that go on by themselves, from compute capability 8.0 on ----
+
+// Begins to bring 16 bytes to entry i of the block's own shared memory, at a multiple of 16 bytes. They are there after waitForCopies();
+// until then nobody may touch them.
+template <class T>
+DEVICE void copyAsync(SharedArray<T> to, uint32_t i, const T* source) {
+  static_assert(sizeof(T) == 16);
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  const auto place = static_cast<uint32_t>(__cvta_generic_to_shared(to.first_ + i));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(place), "l"(__cvta_generic_to_global(source)) : "memory");
+#else
+  to.store(i, loadFresh(source));
+#endif
+}
+// What this thread began since the last call is a group.
+DEVICE void closeCopies() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+// Until no more than `pending` of this thread's closed groups are under way. Only this thread sees what they brought, until the next
+// barrier.
+template <int pending>
+DEVICE void waitForCopies() {
+  static_assert(pending >= 0);
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
+#endif
 }
 
 // ---- barriers and what warps tell each other; all threads of the block or warp take part ----

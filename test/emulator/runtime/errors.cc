@@ -109,7 +109,8 @@ cudaError_t codeOf(const std::string& faultKind) {
     if (faultKind == address) return cudaErrorIllegalAddress;
   }
   // A device would not notice these.
-  for (const char* silent : {kind::kUninitialisedRead, kind::kSharedUninitialised, kind::kSharedRace, kind::kMissingStreamWait}) {
+  for (const char* silent : {kind::kUninitialisedRead, kind::kSharedUninitialised, kind::kSharedRace, kind::kCopyUnderWay,
+                             kind::kCopyUnawaited, kind::kMissingStreamWait}) {
     if (faultKind == silent) return cudaErrorAssert;
   }
   return faultKind == kind::kMisalignedAccess ? cudaErrorMisalignedAddress : cudaErrorLaunchFailure;
