@@ -29,6 +29,15 @@ KERNEL copyFour(Arguments a) {
   storeGlobal(reinterpret_cast<Four*>(a.output) + i, loadReadOnly(reinterpret_cast<const Four*>(a.input) + i));
 }
 
+KERNEL copyFourAsync(Arguments a) {
+  const auto own = dynamicShared<Four>(0);
+  const uint32_t i = blockIndex() * blockThreads() + threadIndex();
+  copyAsync(own, threadIndex(), reinterpret_cast<const Four*>(a.input) + i);
+  closeCopies();
+  waitForCopies<0>();
+  storeGlobal(reinterpret_cast<Four*>(a.output) + i, own.load(threadIndex()));
+}
+
 // Each thread its own stretch: sectors are touched again and again.
 KERNEL copyStretch(Arguments a) {
   for (uint32_t i = 0; i < 8; ++i) {
@@ -99,6 +108,7 @@ int main() {
   CHECK(moved(countersOf(copyStep, {1, 64}, 2), 256, 16, 256, 16));
   CHECK(moved(countersOf(copyStep, {1, 64}, 16), 256, 64, 256, 64));
   CHECK(moved(countersOf(copyFour, {2, 128}), 4096, 128, 4096, 128));
+  CHECK(moved(countersOf(copyFourAsync, {2, 128, 1, 2048}), 4096, 128, 4096, 128));
   CHECK(moved(countersOf(copyStretch, {1, 32}), 1024, 256, 1024, 256));
   CHECK(moved(countersOf(broadcast, {1, 64}), 256, 2, 256, 8));
   CHECK(moved(countersOf(onlyArrive, {1, 64}), 0, 0, 0, 0));

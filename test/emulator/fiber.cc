@@ -34,9 +34,9 @@ constexpr size_t kColours = 32;
 constexpr size_t kColourBytes = 128;
 constexpr size_t kSlabStacks = 1024;
 constexpr size_t kSlabBytes = kSlabStacks * kStackStride;
-// Not every stack has a guard, because each is two more of the mappings that Linux grants a process. A kernel that needs too much stack
-// needs it in many threads.
-constexpr size_t kGuardEvery = 16;
+// Not every stack has a guard, because each is two more of the mappings that Linux grants a process, and a cooperative grid has 67584
+// threads. A kernel that needs too much stack needs it in all threads of a warp.
+constexpr size_t kGuardEvery = 32;
 
 // The change that is being made.
 __thread Fiber* changingFrom __attribute__((tls_model("initial-exec"))) = nullptr;

@@ -1,4 +1,5 @@
 // Devices: run with the GPU's name, "none", "driver" or "old-driver" as argument.
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 
@@ -28,12 +29,13 @@ void failsEverywhere(cudaError_t error, int driverVersion = 13000) {
 struct Expected {
   const char* name;
   int major, minor, multiprocessors, threads, sharedKiB;
+  int bandwidth;  // of the memory, GB/s
 };
 
 constexpr Expected kExpected[] = {
-    {"T4", 7, 5, 40, 1024, 64},     {"A100", 8, 0, 108, 2048, 163},    {"RTX 3090", 8, 6, 82, 1536, 99},
-    {"L4", 8, 9, 58, 1536, 99},     {"RTX 4090", 8, 9, 128, 1536, 99}, {"H100", 9, 0, 132, 2048, 227},
-    {"H200", 9, 0, 132, 2048, 227}, {"B200", 10, 0, 148, 2048, 227},   {"RTX 5090", 12, 0, 170, 1536, 99},
+    {"T4", 7, 5, 40, 1024, 64, 320},      {"A100", 8, 0, 108, 2048, 163, 2039},    {"RTX 3090", 8, 6, 82, 1536, 99, 936},
+    {"L4", 8, 9, 58, 1536, 99, 300},      {"RTX 4090", 8, 9, 128, 1536, 99, 1008}, {"H100", 9, 0, 132, 2048, 227, 3352},
+    {"H200", 9, 0, 132, 2048, 227, 4917}, {"B200", 10, 0, 148, 2048, 227, 7672},   {"RTX 5090", 12, 0, 170, 1536, 99, 1792},
 };
 
 void hasItsProperties(const Expected& expected) {
@@ -51,6 +53,12 @@ void hasItsProperties(const Expected& expected) {
   CHECK(value == expected.multiprocessors);
   OK(cudaDeviceGetAttribute(&value, cudaDevAttrL2CacheSize, 0));
   CHECK(value == properties.l2CacheSize && value >= 4 << 20);
+  OK(cudaDeviceGetAttribute(&value, cudaDevAttrCooperativeLaunch, 0));
+  CHECK(value == 1 && properties.cooperativeLaunch == 1);
+  OK(cudaDeviceGetAttribute(&value, cudaDevAttrMemoryClockRate, 0));
+  const double bytesPerSecond = 2e3 * value * properties.memoryBusWidth / 8;
+  CHECK(std::lround(bytesPerSecond / 1e9) == expected.bandwidth);
+  CHECK(properties.sharedMemPerMultiprocessor == properties.sharedMemPerBlockOptin + properties.reservedSharedMemPerBlock);
   FAILS(cudaErrorInvalidDevice, cudaGetDeviceProperties(&properties, 1));
   FAILS(cudaErrorInvalidDevice, cudaSetDevice(-1));
   char id[16];
@@ -63,9 +71,11 @@ void fillsAMultiprocessor(const Expected& expected) {
   const void* const kernel = reinterpret_cast<const void*>(&fill);
   int blocks = 0;
   OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 1024, 0));
-  CHECK(blocks == expected.threads / 1024);
+  CHECK(blocks == 1);
   OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 32, 0));
-  CHECK(blocks == gpu.blocksPerMultiprocessor);
+  CHECK(blocks == 16);
+  OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 256, 0));
+  CHECK(blocks == 2);
   OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 256, gpu.sharedPerBlock));
   CHECK(blocks == 1);
   OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 256, gpu.sharedPerBlock + 1));

@@ -48,12 +48,61 @@ void clustersNeedAGpuThatHasThem(const Gpu& gpu, cudaStream_t stream, const Arra
   OK(launch(fill, stream, array, {16, 32, 0, 16}));
 }
 
-void cooperativeGridsFit(const Gpu& gpu, cudaStream_t stream, const Array& array) {
+void cooperativeGridFits(const Gpu& gpu, cudaStream_t stream, const Array& array, uint32_t threads, size_t shared) {
   int blocks = 0;
-  OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, reinterpret_cast<const void*>(&fill), 1024, 0));
+  OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, fill, static_cast<int>(threads), shared));
   const uint32_t most = static_cast<uint32_t>(blocks * gpu.multiprocessors);
-  OK(launch(fill, stream, array, {most, 1024, 0, 1, true}));
-  FAILS(cudaErrorCooperativeLaunchTooLarge, launch(fill, stream, array, {most + 1, 1024, 0, 1, true}));
+  OK(launch(fill, stream, array, {most, threads, shared, 1, true}));
+  FAILS(cudaErrorCooperativeLaunchTooLarge, launch(fill, stream, array, {most + 1, threads, shared, 1, true}));
+}
+
+// In clusters there are fewer, because none has its place in two groups of multiprocessors.
+void cooperativeClustersFit(cudaStream_t stream, const Array& array, uint32_t cluster, int expected) {
+  cudaLaunchAttribute attribute = {};
+  attribute.id = cudaLaunchAttributeClusterDimension;
+  attribute.val.clusterDim.x = cluster;
+  attribute.val.clusterDim.y = attribute.val.clusterDim.z = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(cluster);
+  config.blockDim = dim3(512);
+  config.attrs = &attribute;
+  config.numAttrs = 1;
+  int clusters = 0;
+  OK(cudaOccupancyMaxActiveClusters(&clusters, fill, &config));
+  CHECK(clusters == expected);
+  const uint32_t most = static_cast<uint32_t>(clusters) * cluster;
+  OK(launch(fill, stream, array, {most, 512, 0, cluster, true}));
+  FAILS(cudaErrorCooperativeLaunchTooLarge, launch(fill, stream, array, {most + cluster, 512, 0, cluster, true}));
+}
+
+void cooperativeGridsFit(const Gpu& gpu, cudaStream_t stream, const Array& array) {
+  cooperativeGridFits(gpu, stream, array, 1024, 0);
+  cooperativeGridFits(gpu, stream, array, 256, 0);
+  cooperativeGridFits(gpu, stream, array, 64, 32 << 10);
+  if (!gpu.clusters()) return;
+  cooperativeClustersFit(stream, array, 2, 66);
+  cooperativeClustersFit(stream, array, 4, 32);
+  cooperativeClustersFit(stream, array, 8, 16);
+}
+
+KERNEL meetOnce(Array array) {
+  if (cuda_batchnorm::cuda::threadIndex() == 0) {
+    auto* const counter = reinterpret_cast<uint32_t*>(array.output);
+    cuda_batchnorm::cuda::arriveAt(counter);
+    cuda_batchnorm::cuda::awaitArrivals(counter, cuda_batchnorm::cuda::gridBlocks());
+  }
+  cuda_batchnorm::cuda::syncBlock();
+}
+
+// As many threads at once as a GPU has, all of which wait.
+void wholeGridsMeet(const Gpu& gpu, cudaStream_t stream, const Array& array) {
+  const auto blocks = static_cast<uint32_t>(gpu.multiprocessors);
+  OK(cudaMemsetAsync(array.output, 0, sizeof(uint32_t), stream));
+  OK(launch(meetOnce, stream, array, {blocks, 512, 0, 1, true}));
+  uint32_t arrived = 0;
+  OK(cudaMemcpyAsync(&arrived, array.output, sizeof arrived, cudaMemcpyDeviceToHost, stream));
+  OK(cudaStreamSynchronize(stream));
+  CHECK(arrived == blocks);
 }
 
 void kernelsHaveShortNames(cudaStream_t stream, const Array& array) {
@@ -82,6 +131,7 @@ int main(int, char** argv) {
   sharedMemoryIsAskedFor(gpu, stream, array);
   clustersNeedAGpuThatHasThem(gpu, stream, array);
   cooperativeGridsFit(gpu, stream, array);
+  wholeGridsMeet(gpu, stream, array);
   kernelsHaveShortNames(stream, array);
   OK(cudaStreamSynchronize(stream));
   OK(cudaStreamDestroy(stream));

@@ -10,7 +10,7 @@
 namespace cuda_batchnorm::emulator {
 namespace {
 
-int attributeOf(const cudaDeviceProp& properties, cudaDeviceAttr attribute) {
+int attributeOf(const Gpu& gpu, const cudaDeviceProp& properties, cudaDeviceAttr attribute) {
   switch (attribute) {
     case cudaDevAttrMaxThreadsPerBlock:
       return properties.maxThreadsPerBlock;
@@ -42,6 +42,8 @@ int attributeOf(const cudaDeviceProp& properties, cudaDeviceAttr attribute) {
       return properties.pciDeviceID;
     case cudaDevAttrPciDomainId:
       return properties.pciDomainID;
+    case cudaDevAttrMemoryClockRate:
+      return gpu.memoryKilohertz;
     case cudaDevAttrGlobalMemoryBusWidth:
       return properties.memoryBusWidth;
     case cudaDevAttrL2CacheSize:
@@ -124,7 +126,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* prop, int device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attr, int device) {
-  return call([&](Call& call) { required(value, "value") = attributeOf(properties(call, device), attr); }, OnFailedDevice::Ignore);
+  return call([&](Call& call) { required(value, "value") = attributeOf(*call.deviceAt(device).gpu, properties(call, device), attr); },
+              OnFailedDevice::Ignore);
 }
 
 cudaError_t cudaDeviceGetPCIBusId(char* pciBusId, int len, int device) {

@@ -12,15 +12,15 @@ constexpr size_t operator""_KiB(unsigned long long n) { return n << 10; }
 constexpr size_t operator""_MiB(unsigned long long n) { return n << 20; }
 
 constexpr Gpu kGpus[] = {
-    {"T4", 7, 5, 40, 1024, 16, 64_KiB, 64_KiB, 0, 4_MiB, 256},
-    {"A100", 8, 0, 108, 2048, 32, 163_KiB, 164_KiB, 1_KiB, 40_MiB, 5120},
-    {"RTX 3090", 8, 6, 82, 1536, 16, 99_KiB, 100_KiB, 1_KiB, 6_MiB, 384},
-    {"L4", 8, 9, 58, 1536, 24, 99_KiB, 100_KiB, 1_KiB, 48_MiB, 192},
-    {"RTX 4090", 8, 9, 128, 1536, 24, 99_KiB, 100_KiB, 1_KiB, 72_MiB, 384},
-    {"H100", 9, 0, 132, 2048, 32, 227_KiB, 228_KiB, 1_KiB, 50_MiB, 5120},
-    {"H200", 9, 0, 132, 2048, 32, 227_KiB, 228_KiB, 1_KiB, 60_MiB, 6144},
-    {"B200", 10, 0, 148, 2048, 32, 227_KiB, 228_KiB, 1_KiB, 126_MiB + 512_KiB, 7680},
-    {"RTX 5090", 12, 0, 170, 1536, 24, 99_KiB, 100_KiB, 1_KiB, 96_MiB, 512},
+    {"T4", 7, 5, 40, 1024, 16, 64_KiB, 64_KiB, 0, 4_MiB, 256, 5001000, 0},
+    {"A100", 8, 0, 108, 2048, 32, 163_KiB, 164_KiB, 1_KiB, 40_MiB, 5120, 1593000, 0},
+    {"RTX 3090", 8, 6, 82, 1536, 16, 99_KiB, 100_KiB, 1_KiB, 6_MiB, 384, 9751000, 0},
+    {"L4", 8, 9, 58, 1536, 24, 99_KiB, 100_KiB, 1_KiB, 48_MiB, 192, 6251000, 0},
+    {"RTX 4090", 8, 9, 128, 1536, 24, 99_KiB, 100_KiB, 1_KiB, 72_MiB, 384, 10501000, 0},
+    {"H100", 9, 0, 132, 2048, 32, 227_KiB, 228_KiB, 1_KiB, 50_MiB, 5120, 2619000, 8},
+    {"H200", 9, 0, 132, 2048, 32, 227_KiB, 228_KiB, 1_KiB, 60_MiB, 6144, 3201000, 8},
+    {"B200", 10, 0, 148, 2048, 32, 227_KiB, 228_KiB, 1_KiB, 126_MiB + 512_KiB, 7680, 3996000, 8},
+    {"RTX 5090", 12, 0, 170, 1536, 24, 99_KiB, 100_KiB, 1_KiB, 96_MiB, 512, 14001000, 11},
 };
 
 size_t roundUp(size_t value, size_t multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -87,9 +87,23 @@ int blocksPerMultiprocessor(const Gpu& gpu, uint32_t threads, size_t sharedBytes
   const int whole = static_cast<int>(roundUp(threads, kWarp));
   const size_t shared = roundUp(sharedBytes + gpu.sharedReserved, 128);
   int blocks = std::min(gpu.blocksPerMultiprocessor, gpu.threadsPerMultiprocessor / whole);
-  blocks = std::min(blocks, kRegistersPerMultiprocessor / (kRegistersPerThread * whole));
+  blocks = std::min(blocks, std::max(1, kRegistersPerMultiprocessor / (kRegistersPerThread * whole)));
   if (shared > 0) blocks = std::min(blocks, static_cast<int>(gpu.sharedPerMultiprocessor / shared));
   return blocks;
+}
+
+int clustersAtOnce(const Gpu& gpu, uint32_t cluster, uint32_t threads, size_t sharedBytes) {
+  const int perMultiprocessor = blocksPerMultiprocessor(gpu, threads, sharedBytes);
+  if (cluster == 1) return gpu.multiprocessors * perMultiprocessor;
+  if (!gpu.clusters()) return 0;
+  // Multiprocessors come in pairs, and groups are as equal as that allows.
+  const int pairs = gpu.multiprocessors / 2;
+  int clusters = 0;
+  for (int group = 0; group < gpu.clusterGroups; ++group) {
+    const int own = pairs / gpu.clusterGroups + (group < pairs % gpu.clusterGroups ? 1 : 0);
+    clusters += 2 * own * perMultiprocessor / static_cast<int>(cluster);
+  }
+  return clusters;
 }
 
 }  // namespace cuda_batchnorm::emulator

@@ -79,9 +79,7 @@ GridShape shapeOf(const cudaLaunchConfig_t& config) {
   return shape;
 }
 
-uint64_t blocksAtOnce(const Gpu& gpu, const GridShape& shape) {
-  return static_cast<uint64_t>(gpu.multiprocessors) * static_cast<uint64_t>(blocksPerMultiprocessor(gpu, shape.block, shape.sharedBytes));
-}
+int clustersAtOnce(const Gpu& gpu, const GridShape& shape) { return clustersAtOnce(gpu, shape.cluster, shape.block, shape.sharedBytes); }
 
 void requireLimits(const Gpu& gpu, const KernelSettings& settings, const GridShape& shape) {
   const unsigned largestCluster = !gpu.clusters() ? 1 : settings.largeClusters ? kLargestCluster : kPortableCluster;
@@ -91,7 +89,7 @@ void requireLimits(const Gpu& gpu, const KernelSettings& settings, const GridSha
     refuse(cudaErrorInvalidValue, "bytes of shared memory", shape.sharedBytes, settings.sharedBytes);
   if (shape.cluster > largestCluster) refuse(cudaErrorInvalidClusterSize, "blocks of a cluster", shape.cluster, largestCluster);
   if (shape.grid % shape.cluster != 0) throw Failure(cudaErrorInvalidConfiguration, "the grid is not made of whole clusters");
-  const uint64_t atOnce = blocksAtOnce(gpu, shape);
+  const uint64_t atOnce = uint64_t{shape.cluster} * static_cast<uint64_t>(clustersAtOnce(gpu, shape));
   if (shape.cooperative && shape.grid > atOnce)
     refuse(cudaErrorCooperativeLaunchTooLarge, "blocks of a cooperative grid", shape.grid, atOnce);
 }
@@ -180,6 +178,6 @@ cudaError_t cudaOccupancyMaxActiveClusters(int* numClusters, const void* func, c
     const Gpu& gpu = *call.device.gpu;
     if (!gpu.clusters()) throw Failure(cudaErrorInvalidClusterSize, "this GPU has no clusters");
     const GridShape shape = shapeOf(required(launchConfig, "launchConfig"));
-    required(numClusters, "numClusters") = static_cast<int>(blocksAtOnce(gpu, shape) / shape.cluster);
+    required(numClusters, "numClusters") = clustersAtOnce(gpu, shape);
   });
 }
