@@ -148,6 +148,13 @@ export interface KernelLaunch {
   sharedBytes: number;
   bytesRead: number;
   bytesWritten: number;
+  /** Blocks that the plan counts on to run at once on one multiprocessor. */
+  blocksPerProcessor: number;
+  /** How blocks share a channel; empty where they do not. */
+  team: '' | 'block' | 'cluster' | 'grid';
+  teamBlocks: number;
+  /** The predicted time; 0 where there is none. */
+  seconds: number;
 }
 
 /** Which of the arguments that change an operation's work it is given. */
@@ -177,6 +184,8 @@ export interface NativeBackend {
     activation: ActivationCode,
     given: Given,
   ): KernelLaunch[];
+  /** Forces a choice upon all plans from now on, in the words of CUDA_BATCHNORM_PLAN; for tests and for tuning. */
+  force(choice: string): void;
   /**
    * Bytes of the mask that stands for the residual in backward; 0 where the backend wants the residual itself. cuDNN's is its reserve space,
    * which it may want without a residual too.

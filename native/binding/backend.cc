@@ -20,6 +20,7 @@ Operation operationNamed(const Napi::Value& value) {
 void NativeBackend::define(Napi::Env env) {
   NativeObject::define(env, {
                                 methodNamed<&NativeBackend::explain>("explain"),
+                                methodNamed<&NativeBackend::force>("force"),
                                 methodNamed<&NativeBackend::maskBytes>("maskBytes"),
                             });
 }
@@ -53,9 +54,19 @@ Napi::Value NativeBackend::explain(const Napi::CallbackInfo& info) {
     object["sharedBytes"] = launch.sharedBytes;
     object["bytesRead"] = static_cast<double>(launch.bytesRead);
     object["bytesWritten"] = static_cast<double>(launch.bytesWritten);
+    object["blocksPerProcessor"] = launch.blocksPerProcessor;
+    object["team"] = launch.team;
+    object["teamBlocks"] = launch.teamBlocks;
+    object["seconds"] = launch.seconds;
     launches[launches.Length()] = object;
   }
   return launches;
+}
+
+Napi::Value NativeBackend::force(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  state_.backend->force(arguments.value().ToString());
+  return info.Env().Undefined();
 }
 
 Napi::Value NativeBackend::maskBytes(const Napi::CallbackInfo& info) {

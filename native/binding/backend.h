@@ -31,6 +31,7 @@ class NativeBackend final : public NativeObject<NativeBackend> {
   friend class NativeObject<NativeBackend>;
 
   Napi::Value explain(const Napi::CallbackInfo& info);
+  Napi::Value force(const Napi::CallbackInfo& info);
   Napi::Value maskBytes(const Napi::CallbackInfo& info);
 
   State state_;

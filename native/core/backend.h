@@ -166,6 +166,10 @@ struct KernelLaunch {
   uint32_t sharedBytes = 0;
   int64_t bytesRead = 0;
   int64_t bytesWritten = 0;
+  uint32_t blocksPerProcessor = 0;  // that the plan counts on to run at once
+  std::string team;                 // block, cluster or grid: how blocks share a channel; empty where they do not
+  uint32_t teamBlocks = 0;
+  double seconds = 0;  // predicted; 0 where nothing is
 };
 
 class Backend {
@@ -173,6 +177,8 @@ class Backend {
   virtual ~Backend() = default;
   // What the operation would launch, all tensors being aligned; nothing where there are no kernels to launch.
   virtual std::vector<KernelLaunch> explain(const Device&, const Outline&) const { return {}; }
+  // Forces a choice upon all plans from now on, in the words of CUDA_BATCHNORM_PLAN; for tests and for tuning.
+  virtual void force(const std::string& /*choice*/) {}
   // Bytes of the mask that stands for the residual in backward; 0: this backend wants the residual itself. cuDNN's is its reserve space,
   // which it may want without a residual too.
   virtual size_t maskBytes(Device& device, const Problem& problem, bool residual) const = 0;

@@ -1,14 +1,12 @@
 #include "backend.h"
 
+#include <cstdio>
+#include <cstdlib>
 #include <initializer_list>
 
-#include "kernels/coefficients.h"
-#include "kernels/gradient.h"
-#include "kernels/gradient_sums.h"
-#include "kernels/moments.h"
-#include "kernels/resident.h"
+#include "kernels/backward.h"
+#include "kernels/forward.h"
 #include "kernels/transform.h"
-#include "plan.h"
 #include "runtime/check.h"
 #include "runtime/device.h"
 #include "runtime/stream.h"
@@ -23,99 +21,69 @@ bool aligned(std::initializer_list<const void*> tensors) {
   return true;
 }
 
-size_t computeBytes(const Problem& problem) { return problem.dtype == DType::Float64 ? sizeof(double) : sizeof(float); }
-
-// What the steps of one operation leave for each other. Null where they leave nothing.
-class Workspace {
- public:
-  Workspace(Stream& stream, const Problem& problem, const Plan& plan)
-      : stream_(stream),
-        row_(plan.coefficients ? roundUp(static_cast<size_t>(problem.channels) * computeBytes(problem)) : 0),
-        // Moments have four values, sums two.
-        scratch_(stream, kRows * row_ + static_cast<size_t>(plan.partials) * 4 * computeBytes(problem)) {}
-
-  Coefficients coefficients() const { return {row(0), row(1), row(2), row(3), row(4)}; }
-  Merge merge() const { return {row(kRows), stream_.counters()}; }
-
- private:
-  static constexpr size_t kRows = 5;
-  static constexpr size_t kAlignment = 256;
-  static size_t roundUp(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
-  char* row(size_t i) const { return scratch_.memory() + i * row_; }
-
-  Stream& stream_;
-  const size_t row_;  // bytes
-  const Scratch scratch_;
-};
-
-// One operation: what was asked for, the plan, and the workspace. Steps take their arguments from it.
+// One operation: what was asked for, and the plan. Steps take their arguments from it.
 class Operations {
  public:
-  Operations(Stream& stream, const Request& request)
-      : stream_(stream),
-        problem_(request.problem),
-        needsInput_(request.needsInput()),
-        plan_(plan(request, stream.device().properties())),
-        workspace_(stream, problem_, plan_) {}
+  Operations(Stream& stream, const Request& request, const Plan& plan)
+      : stream_(stream), request_(request), plan_(plan), exchange_(stream, static_cast<size_t>(plan.exchanged)) {}
 
   ForwardTensors forwardTensors;
   BackwardTensors backwardTensors;
   TrainingResults trainingResults;
   BackwardResults backwardResults;
-  Parameters parameters;
+  Parameters parameters;  // of the transform
 
   void run() {
-    trainingResults.coefficients = backwardResults.coefficients = workspace_.coefficients();
     for (int i = 0; i < plan_.count; ++i) launch(plan_.steps[static_cast<size_t>(i)]);
   }
 
  private:
-  void launch(const Step& step) {
-    const KernelChoice choice = {problem_.dtype, step.wide, step.shape};
+  void launch(const Step& step) const {
+    const KernelChoice choice = {request_.problem.dtype, step.wide, step.shape};
     const cudaStream_t stream = stream_.handle();
-    const Coefficients coefficients = workspace_.coefficients();
     switch (step.kernel) {
-      case Kernel::Coefficients:
-        return launchCoefficients(choice, stream, {parameters, coefficients, problem_.channels});
-      case Kernel::MomentsOfRuns:
-        return launchMoments(choice, stream,
-                             MomentsArguments<RunsCut>{forwardTensors.input, plan_.runs, workspace_.merge(), trainingResults});
-      case Kernel::MomentsOfColumns:
-        return launchMoments(choice, stream,
-                             MomentsArguments<ColumnsCut>{forwardTensors.input, plan_.columns, workspace_.merge(), trainingResults});
+      case Kernel::ForwardOfRuns:
+        return launchForward(choice, stream, forward(plan_.cut.runs));
+      case Kernel::ForwardOfPlanes:
+        return launchForward(choice, stream, forward(plan_.cut.planes));
+      case Kernel::ForwardOfColumns:
+        return launchForward(choice, stream, forward(plan_.cut.columns));
       case Kernel::TransformInOrder:
-        return launchTransform(choice, stream, TransformArguments<InOrderCut>{forwardTensors, plan_.inOrder, coefficients});
+        return launchTransform(choice, stream, TransformArguments<InOrderCut>{forwardTensors, plan_.inOrder, parameters});
       case Kernel::TransformColumns:
-        return launchTransform(choice, stream, TransformArguments<ColumnsCut>{forwardTensors, plan_.columns, coefficients});
-      case Kernel::ResidentForward:
-        return launchResidentForward(choice, stream, {forwardTensors, plan_.runs, trainingResults});
-      case Kernel::GradientSumsOfRuns:
-        return launchGradientSums(choice, stream,
-                                  GradientSumsArguments<RunsCut>{backwardTensors, plan_.runs, workspace_.merge(), backwardResults});
-      case Kernel::GradientSumsOfColumns:
-        return launchGradientSums(choice, stream,
-                                  GradientSumsArguments<ColumnsCut>{backwardTensors, plan_.columns, workspace_.merge(), backwardResults});
-      case Kernel::GradientInOrder:
-        return launchGradient(choice, stream, GradientArguments<InOrderCut>{lastPass(), plan_.inOrder, coefficients});
-      case Kernel::GradientOfColumns:
-        return launchGradient(choice, stream, GradientArguments<ColumnsCut>{lastPass(), plan_.columns, coefficients});
-      case Kernel::ResidentBackward:
-        return launchResidentBackward(choice, stream, {backwardTensors, plan_.runs, backwardResults});
+        return launchTransform(choice, stream, TransformArguments<ColumnsCut>{forwardTensors, plan_.columns, parameters});
+      case Kernel::BackwardOfRuns:
+        return launchBackward(choice, stream, backward(plan_.cut.runs));
+      case Kernel::BackwardOfPlanes:
+        return launchBackward(choice, stream, backward(plan_.cut.planes));
+      case Kernel::BackwardOfColumns:
+        return launchBackward(choice, stream, backward(plan_.cut.columns));
     }
   }
 
-  BackwardTensors lastPass() const {
-    BackwardTensors tensors = backwardTensors;
-    if (!needsInput_) tensors.input = nullptr;
-    return tensors;
+  template <class Cut>
+  ForwardArguments<Cut> forward(const Cut& cut) const {
+    ForwardArguments<Cut> arguments = {forwardTensors, cut, plan_.team, exchange(), trainingResults};
+    if (plan_.count > 1) arguments.tensors.output = nullptr;  // the next step writes it
+    return arguments;
+  }
+
+  template <class Cut>
+  BackwardArguments<Cut> backward(const Cut& cut) const {
+    BackwardArguments<Cut> arguments = {backwardTensors, cut, plan_.team, exchange(), backwardResults, request_.needsSums()};
+    if (!request_.needsInput()) arguments.tensors.input = nullptr;
+    return arguments;
+  }
+
+  Exchange exchange() const {
+    if (plan_.team.kind != TeamKind::Grid) return {};
+    return {exchange_.memory(), stream_.counters()};
   }
 
   Stream& stream_;
-  const Problem& problem_;
-  const bool needsInput_;
-  const Plan plan_;
-  const Workspace workspace_;
+  const Request& request_;
+  const Plan& plan_;
+  const Scratch exchange_;
 };
 
 void zero(Stream& stream, void* memory, int64_t values, DType dtype) {
@@ -132,25 +100,82 @@ Parameters parametersOf(const Problem& problem, const void* weight, const void* 
   return parameters;
 }
 
-}  // namespace
-
-Backend::Backend(const Device& device) {
-  device.select();
-  allowResidentForward(device.properties().sharedPerBlock);
-  allowResidentBackward(device.properties().sharedPerBlock);
+// What a forward pass saved, as statistics that are given.
+Parameters savedBy(const TrainingResults& results) {
+  Parameters parameters = results.parameters;
+  const auto row = [&](int64_t i) {
+    const size_t bytes = parameters.inDouble ? sizeof(double) : sizeof(float);
+    return static_cast<const char*>(results.statistics) + static_cast<size_t>(i * results.channels) * bytes;
+  };
+  parameters.mean = row(0);
+  parameters.meanLow = row(1);
+  parameters.variance = row(2);
+  return parameters;
 }
 
-std::vector<KernelLaunch> Backend::explain(const cuda_batchnorm::Device& device, const Outline& outline) const {
+}  // namespace
+
+Backend::Backend(const Device& device) : properties_(device.properties()) {
+  device.select();
+  probeKernels(properties_.sharedPerBlock);
+  const char* const forced = std::getenv("CUDA_BATCHNORM_PLAN");
+  if (forced != nullptr) choice_ = Choice::parse(forced);
+}
+
+void Backend::force(const std::string& choice) {
+  choice_ = Choice::parse(choice);
+  plans_.clear();
+}
+
+std::vector<KernelLaunch> Backend::explain(const cuda_batchnorm::Device& /*device*/, const Outline& outline) const {
   if (outline.problem.size() == 0) return {};
   Request request;
   static_cast<Outline&>(request) = outline;
-  const Plan made = plan(request, static_cast<const Device&>(device).properties());
+  const Plan made = plan(request, properties_, choice_);
   std::vector<KernelLaunch> launches;
   for (int i = 0; i < made.count; ++i) {
     const Step& step = made.steps[static_cast<size_t>(i)];
-    launches.push_back({name(step.kernel), step.shape.grid, step.shape.block, step.shape.sharedBytes, step.bytesRead, step.bytesWritten});
+    KernelLaunch launch;
+    launch.kernel = name(step.kernel);
+    launch.grid = step.shape.grid;
+    launch.block = step.shape.block;
+    launch.sharedBytes = step.shape.sharedBytes;
+    launch.bytesRead = step.bytesRead;
+    launch.bytesWritten = step.bytesWritten;
+    launch.blocksPerProcessor = step.blocksPerProcessor;
+    if (step.kernel != Kernel::TransformInOrder && step.kernel != Kernel::TransformColumns) {
+      launch.team = name(made.team.kind);
+      launch.teamBlocks = made.team.blocks;
+      launch.seconds = made.seconds;
+    }
+    launches.push_back(launch);
   }
   return launches;
+}
+
+const Plan& Backend::planOf(const Request& r) {
+  constexpr size_t kMostPlans = 1024;
+  const auto flags = [](std::initializer_list<bool> given) {
+    int64_t bits = 0;
+    for (const bool flag : given) bits = bits * 2 + (flag ? 1 : 0);
+    return bits;
+  };
+  const Problem& p = r.problem;
+  const std::vector<int64_t> key = {
+      p.outer,
+      p.channels,
+      p.inner,
+      static_cast<int64_t>(r.operation),
+      static_cast<int64_t>(p.dtype),
+      static_cast<int64_t>(p.parameterDtype),
+      static_cast<int64_t>(p.activation),
+      flags({r.residual, r.mask, r.running, r.constantStatistics, r.gradWeight, r.gradBias, r.gradResidual, r.wide})};
+  const auto found = plans_.find(key);
+  if (found != plans_.end()) return found->second;
+  if (plans_.size() == kMostPlans) plans_.clear();
+  const Plan& made = plans_.emplace(key, plan(r, properties_, choice_)).first->second;
+  if (choice_.explain) std::fprintf(stderr, "cuda-batchnorm: %s\n", describe(r, made).c_str());
+  return made;
 }
 
 size_t Backend::maskBytes(cuda_batchnorm::Device& /*device*/, const Problem& problem, bool residual) const {
@@ -173,7 +198,7 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   request.running = call.runningMean != nullptr;
   request.wide = aligned({call.input, call.residual, call.output});
 
-  Operations operations(stream, request);
+  Operations operations(stream, request, planOf(request));
   operations.forwardTensors = {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation};
   TrainingResults& results = operations.trainingResults;
   const auto values = static_cast<double>(problem.valuesPerChannel());
@@ -184,9 +209,9 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   results.momentum = call.momentum;
   // One value per channel has no unbiased variance; its biased one, 0, stands in.
   results.unbiased = call.unbiasedRunningVariance && values > 1 ? values / (values - 1) : 1;
-  results.outer = problem.outer;
   results.channels = problem.channels;
-  results.inner = problem.inner;
+  results.valuesPerChannel = values;
+  operations.parameters = savedBy(results);
   operations.run();
 }
 
@@ -203,7 +228,7 @@ void Backend::inferenceForward(cuda_batchnorm::Stream& target, const InferenceFo
   request.mask = call.mask != nullptr;
   request.wide = aligned({call.input, call.residual, call.output});
 
-  Operations operations(stream, request);
+  Operations operations(stream, request, planOf(request));
   operations.forwardTensors = {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation};
   operations.parameters = parametersOf(problem, call.weight, call.bias);
   operations.parameters.mean = call.mean;
@@ -235,20 +260,18 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
   request.gradResidual = call.gradResidual != nullptr;
   request.wide = aligned({call.gradOutput, call.input, residual, call.gradInput, call.gradResidual});
 
-  Operations operations(stream, request);
+  Operations operations(stream, request, planOf(request));
   operations.backwardTensors = {call.gradOutput, call.input,        residual,           static_cast<const uint8_t*>(mask),
                                 call.gradInput,  call.gradResidual, problem.activation, call.constantStatistics};
-  Parameters& parameters = operations.parameters;
+  BackwardResults& results = operations.backwardResults;
+  Parameters& parameters = results.parameters;
   parameters = parametersOf(problem, call.weight, call.bias);
   parameters.mean = call.mean;
   parameters.meanLow = call.meanLow;
   parameters.variance = call.variance;
   parameters.ofBatch = !call.constantStatistics;
-  BackwardResults& results = operations.backwardResults;
-  results.parameters = parameters;
   results.gradWeight = call.gradWeight;
   results.gradBias = call.gradBias;
-  results.channels = problem.channels;
   results.valuesPerChannel = static_cast<double>(problem.valuesPerChannel());
   operations.run();
 }

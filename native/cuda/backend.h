@@ -1,7 +1,11 @@
 // Batch normalization by our own CUDA kernels.
 #pragma once
 
+#include <map>
+#include <vector>
+
 #include "../core/backend.h"
+#include "plan.h"
 
 namespace cuda_batchnorm::cuda {
 
@@ -9,14 +13,23 @@ class Device;
 
 class Backend final : public cuda_batchnorm::Backend {
  public:
-  // Prepares the device's kernels; throws where this build has none for it.
+  // Throws where this build has no kernels for the device.
   explicit Backend(const Device& device);
 
   std::vector<KernelLaunch> explain(const cuda_batchnorm::Device& device, const Outline& outline) const override;
+  void force(const std::string& choice) override;
   size_t maskBytes(cuda_batchnorm::Device& device, const Problem& problem, bool residual) const override;
   void trainingForward(cuda_batchnorm::Stream& stream, const TrainingForward& call) override;
   void inferenceForward(cuda_batchnorm::Stream& stream, const InferenceForward& call) override;
   void backward(cuda_batchnorm::Stream& stream, const Backward& call) override;
+
+ private:
+  // A plan is made once for each request that comes: training repeats its own.
+  const Plan& planOf(const Request& request);
+
+  const DeviceProperties properties_;
+  Choice choice_;
+  std::map<std::vector<int64_t>, Plan> plans_;
 };
 
 }  // namespace cuda_batchnorm::cuda

@@ -1,33 +1,21 @@
 #include "plan.h"
 
 #include <algorithm>
-#include <numeric>
+#include <cstdio>
+
+#include "candidates.h"
 
 namespace cuda_batchnorm::cuda {
 namespace {
 
-constexpr int64_t kMaskBits = 8;               // elements whose bits share a byte
-constexpr int64_t kBlocksPerProcessor = 4;     // that a pass over the tensors wants
-constexpr int64_t kMostChunkValues = 1 << 28;  // which 32 bits count
-constexpr int64_t kLeastAccesses = 4;          // of a thread, before more blocks are worth their merging
-constexpr uint32_t kTileThreads = 16;          // along the columns: 256 contiguous bytes keep memory busy, and tiles are many
-constexpr int64_t kSmallChannel = 64 << 10;    // bytes that one block moves in the time of another launch
+constexpr int64_t kBlocksPerProcessor = 8;  // that a pass in the order of memory wants
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
-int64_t roundUp(int64_t a, int64_t b) { return ceilDiv(a, b) * b; }
 
-int64_t powerOfTwo(int64_t atLeast) {
-  int64_t power = 1;
-  while (power < atLeast) power *= 2;
-  return power;
-}
-
-// ---- sizes ----
-
+// Bytes of one value, and of all.
 struct Sizes {
-  int64_t element, compute, parameter;  // bytes of one value
-  int64_t tensor, mask;                 // bytes of all
-  int64_t channels;
+  int64_t element, compute, parameter;
+  int64_t tensor, mask, channels;
 
   explicit Sizes(const Problem& p)
       : element(static_cast<int64_t>(sizeOf(p.dtype))),
@@ -37,107 +25,13 @@ struct Sizes {
         mask(ceilDiv(p.size(), kMaskBits)),
         channels(p.channels) {}
 
-  int64_t moments() const { return 4 * compute; }
-  int64_t sums() const { return 2 * compute; }
+  uint32_t affine() const { return static_cast<uint32_t>(3 * compute); }
 };
-
-int64_t accessWidth(const Problem& p, bool wide) { return wide ? kAccessBytes / static_cast<int64_t>(sizeOf(p.dtype)) : 1; }
-
-// ---- how a problem is cut ----
-
-int64_t wantedBlocks(const DeviceProperties& device) { return device.multiprocessors * kBlocksPerProcessor; }
-
-// Slots of a run, or of a part of one: one more where it may begin between two.
-int64_t slotsOf(int64_t length, bool aligned, int64_t width) { return aligned ? length / width : (length + 2 * width - 2) / width; }
-
-RunsCut wholeChannels(const Problem& p) {
-  RunsCut cut;
-  cut.outer = p.outer;
-  cut.channels = p.channels;
-  cut.inner = p.inner;
-  cut.rowsPerChunk = p.outer;
-  cut.partLength = p.inner;
-  return cut;
-}
-
-RunsCut cutRuns(const Problem& p, const DeviceProperties& device, int64_t width) {
-  RunsCut cut = wholeChannels(p);
-  const int64_t most = std::max<int64_t>(1, p.valuesPerChannel() / (kBlockThreads * width * kLeastAccesses));
-  const int64_t least = ceilDiv(p.valuesPerChannel(), kMostChunkValues);
-  const int64_t filling = std::min(ceilDiv(wantedBlocks(device), p.channels), most);
-  const int64_t wanted = p.channels > kArrivalCounters ? 1 : std::max(filling, least);
-  if (p.outer >= wanted) {
-    cut.rowsPerChunk = ceilDiv(p.outer, wanted);
-  } else {
-    cut.rowsPerChunk = 1;
-    cut.partLength = std::min(p.inner, roundUp(ceilDiv(p.inner, ceilDiv(wanted, p.outer)), kMaskBits));
-    cut.partsPerRun = static_cast<uint32_t>(ceilDiv(p.inner, cut.partLength));
-  }
-  cut.chunks = static_cast<uint32_t>(ceilDiv(p.outer, cut.rowsPerChunk) * cut.partsPerRun);
-  cut.slotsPerPart = Divisor(static_cast<uint32_t>(slotsOf(cut.partLength, p.inner % width == 0 && cut.partLength % width == 0, width)));
-  return cut;
-}
-
-// Columns of a tile, in accesses: a divisor of all of them if there is one that is not much less than what is wanted. The threads that
-// share a byte of the mask stay together.
-uint32_t tileWidth(int64_t accesses, int64_t width) {
-  if (accesses <= kTileThreads) return static_cast<uint32_t>(accesses);
-  const auto step = static_cast<uint32_t>(std::max<int64_t>(1, kMaskBits / width));
-  for (uint32_t tile = kTileThreads; tile > kTileThreads / 2; tile -= step) {
-    if (accesses % tile == 0) return tile;
-  }
-  return kTileThreads;
-}
-
-// Rows that are folded into one so that each begins at a byte of the mask; 0 where the row would be more than a block is wide.
-int64_t foldOf(const Problem& p, int64_t width) {
-  const int64_t fold = kMaskBits / std::gcd(p.channels, kMaskBits);
-  return fold == 1 || p.channels * fold <= kBlockThreads * width ? fold : 0;
-}
-
-bool fitsColumns(const Problem& p, int64_t width) { return foldOf(p, width) > 0 || p.channels % width == 0; }
-
-// Folded rows are whole; single elements go by two warps, because one access of each is little.
-uint32_t threadsAlong(int64_t accesses, int64_t width, bool folded) {
-  if (folded) return static_cast<uint32_t>(accesses);
-  return width == 1 ? static_cast<uint32_t>(std::min<int64_t>(accesses, 64)) : tileWidth(accesses, width);
-}
-
-ColumnsCut cutColumns(const Problem& p, const DeviceProperties& device, int64_t width) {
-  ColumnsCut cut;
-  cut.size = p.size();
-  cut.channels = static_cast<uint32_t>(p.channels);
-  cut.fold = width == 1 ? 1 : static_cast<uint32_t>(std::max<int64_t>(1, foldOf(p, width)));
-  cut.width = p.channels * cut.fold;
-  cut.rows = ceilDiv(cut.size, cut.width);
-  const int64_t accesses = cut.width / width;
-  cut.threadsX = threadsAlong(accesses, width, cut.fold > 1);
-  cut.threadsY = kBlockThreads / cut.threadsX;
-  cut.tiles = static_cast<uint32_t>(ceilDiv(accesses, cut.threadsX));
-  const int64_t most = std::max<int64_t>(1, cut.rows / (cut.threadsY * kLeastAccesses));
-  const int64_t wanted = cut.tiles > kArrivalCounters ? 1 : std::min(ceilDiv(wantedBlocks(device), cut.tiles), most);
-  cut.rowsPerChunk = ceilDiv(cut.rows, wanted);
-  cut.chunks = static_cast<uint32_t>(ceilDiv(cut.rows, cut.rowsPerChunk));
-  return cut;
-}
-
-InOrderCut cutInOrder(const Problem& p, int64_t width, uint32_t batch) {
-  constexpr int64_t kMostDivisor = int64_t{1} << 31;
-  InOrderCut cut;
-  cut.size = p.size();
-  cut.inner = p.inner;
-  cut.channels = p.channels;
-  cut.elementsPerBlock = kBlockThreads * static_cast<uint32_t>(width) * batch;
-  cut.innerDivisor = Divisor(static_cast<uint32_t>(std::min(p.inner, kMostDivisor)));
-  cut.channelsDivisor = Divisor(static_cast<uint32_t>(p.channels));
-  return cut;
-}
-
-// ---- which kernels ----
 
 class Planner {
  public:
-  Planner(const Request& request, const DeviceProperties& device) : r_(request), p_(request.problem), device_(device), sizes_(p_) {}
+  Planner(const Request& request, const DeviceProperties& device, const Choice& choice)
+      : r_(request), p_(request.problem), device_(device), choice_(choice), sizes_(p_) {}
 
   Plan make() {
     switch (r_.operation) {
@@ -145,143 +39,139 @@ class Planner {
         trainingForward();
         break;
       case Operation::InferenceForward:
-        coefficients();
         transform();
         break;
       case Operation::Backward:
         backward();
         break;
     }
-    return plan_;
+    return std::move(plan_);
   }
 
  private:
-  bool columns() const { return p_.inner == 1; }
-
   // Columns are wide only where rows allow it; the order of memory always does.
-  bool wideColumns() const { return r_.wide && fitsColumns(p_, accessWidth(p_, true)); }
+  bool wide() const { return r_.wide && (p_.inner > 1 || rowsAreWide(p_)); }
 
   void trainingForward() {
-    if (fitsBlock(1) && (!r_.mask || p_.inner % kMaskBits == 0)) {
-      Step& step = resident(Kernel::ResidentForward, 1);
-      step.bytesRead = forwardReads() + runningBytes();
-      step.bytesWritten = forwardWrites() + statisticsBytes() + runningBytes();
-      return;
-    }
-    Step& step = reduction(Kernel::MomentsOfRuns, Kernel::MomentsOfColumns, sizes_.moments());
-    step.shape.sharedBytes = std::max(step.shape.sharedBytes, kPreciseScratchBytes);
-    step.bytesRead += sizes_.tensor + runningBytes();
-    step.bytesWritten += statisticsBytes() + runningBytes() + 3 * sizes_.channels * sizes_.compute;
-    transform();
+    // Where the walk that measures cannot write the mask, the output is written in the order of memory.
+    const bool whole = !r_.mask || canWriteMask(p_, wide());
+    TeamWork work;
+    work.mask = r_.mask && whole;
+    work.keptTensors = whole ? 1 : 0;
+    work.bytesOnce = whole ? forwardReads() + forwardWrites() : sizes_.tensor;
+    work.bytesPerReread = whole ? sizes_.element : 0;
+    Step& step = team(Kernel::ForwardOfRuns, work, 4 * sizes_.compute);
+    step.bytesRead += (whole ? forwardReads() : sizes_.tensor) + runningBytes();
+    step.bytesWritten += (whole ? forwardWrites() : 0) + statisticsBytes() + runningBytes();
+    if (!whole) transformInOrder();
   }
 
   void backward() {
-    if (!r_.constantStatistics && fitsBlock(2)) {
-      Step& step = resident(Kernel::ResidentBackward, 2);
-      // Both passes ask for the side of the pre-activation.
-      step.bytesRead = 2 * sizes_.tensor + 2 * sideBytes();
-      step.bytesWritten = gradientWrites() + parameterGradientBytes();
-      return;
-    }
-    coefficients();
-    if (r_.needsSums()) {
-      Step& step = reduction(Kernel::GradientSumsOfRuns, Kernel::GradientSumsOfColumns, sizes_.sums());
-      step.bytesRead += 2 * sizes_.tensor + sideBytes();
-      step.bytesWritten += parameterGradientBytes() + 2 * sizes_.channels * sizes_.compute;
-    }
-    gradient();
+    TeamWork work;
+    work.keptTensors = r_.constantStatistics ? 0 : 2;
+    work.bytesPerReread = r_.constantStatistics ? 0 : 2 * sizes_.element;
+    // Both passes ask for the side of the pre-activation.
+    const int64_t reads = (r_.needsInput() ? 2 : 1) * sizes_.tensor + (r_.constantStatistics ? 1 : 2) * sideBytes();
+    const int64_t writes = sizes_.tensor * (r_.gradResidual ? 2 : 1);
+    work.bytesOnce = reads + writes;
+    Step& step = team(Kernel::BackwardOfRuns, work, 2 * sizes_.compute);
+    step.bytesRead += reads;
+    step.bytesWritten += writes + parameterGradientBytes();
   }
 
-  // ---- steps ----
+  // ---- kernels of teams ----
 
-  Step& add(Kernel kernel, bool wide, int64_t blocks, uint32_t threads) {
-    Step& step = plan_.steps[static_cast<size_t>(plan_.count++)];
-    step.kernel = kernel;
-    step.wide = wide;
-    step.shape.grid = static_cast<uint32_t>(blocks);
-    step.shape.block = threads;
+  // `ofRuns` is the first of its three kernels, in the order of the ways. A block tells the others so many bytes per channel.
+  Step& team(Kernel ofRuns, TeamWork& work, int64_t told) {
+    work.wide = wide();
+    work.way = wayOf(p_, work.wide, work.mask);
+    work.compute = static_cast<uint32_t>(sizes_.compute);
+    work.bytesTold = static_cast<uint32_t>(told);
+    const Candidate best = choose(work);
+    plan_.cut = best.cut;
+    plan_.team = best.team;
+    plan_.seconds = best.seconds;
+    Step& step = add(static_cast<Kernel>(static_cast<int>(ofRuns) + static_cast<int>(work.way)), work.wide);
+    step.shape.grid = best.team.teams * best.team.blocks;
+    step.shape.block = best.cut.threads;
+    step.shape.sharedBytes = best.sharedBytes;
+    step.shape.cluster = best.team.kind == TeamKind::Cluster ? best.team.blocks : 1;
+    step.shape.cooperative = best.team.kind == TeamKind::Grid;
+    step.blocksPerProcessor = best.blocksPerProcessor;
+    step.bytesRead = best.cut.beyond(best.team.keptSteps) * work.bytesPerReread;
+    if (best.team.kind != TeamKind::Grid || !(r_.operation != Operation::Backward || r_.needsSums())) return step;
+    const int64_t blocks = best.team.blocks;
+    plan_.exchanged = int64_t{best.team.teams} * 2 * blocks * best.team.channels * 4 * sizes_.compute;
+    step.bytesRead += blocks * blocks * sizes_.channels * told;
+    step.bytesWritten = blocks * sizes_.channels * told + int64_t{best.team.teams} * static_cast<int64_t>(sizeof(uint32_t));
     return step;
   }
 
-  void coefficients() {
-    plan_.coefficients = true;
-    Step& step = add(Kernel::Coefficients, true, ceilDiv(sizes_.channels, kBlockThreads), kBlockThreads);
-    step.bytesWritten = 3 * sizes_.channels * sizes_.compute;
+  Candidate choose(const TeamWork& work) {
+    Candidate best, forced;
+    Candidate ofKinds[3];
+    const auto better = [](Candidate& so, const Candidate& candidate) {
+      if (so.cut.threads == 0 || candidate.seconds < so.seconds) so = candidate;
+    };
+    const auto consider = [&](const Candidate& candidate) {
+      better(best, candidate);
+      better(ofKinds[static_cast<int>(candidate.team.kind)], candidate);
+      if (suits(candidate)) better(forced, candidate);
+    };
+    forEachCandidate(p_, work, device_, choice_.tuningFor(device_), choice_.kept.value_or(100), consider);
+    if (choice_.explain) compare(ofKinds);
+    return forced.cut.threads > 0 ? forced : best;
   }
 
-  // A pass whose blocks leave `bytes` per channel for the last of them to merge.
-  Step& reduction(Kernel ofRuns, Kernel ofColumns, int64_t bytes) {
-    plan_.coefficients = true;
-    const bool wide = columns() ? wideColumns() : r_.wide;
-    const int64_t width = accessWidth(p_, wide);
-    int64_t chunks, counters;
-    Step* step;
-    if (columns()) {
-      plan_.columns = cutColumns(p_, device_, width);
-      chunks = plan_.columns.chunks;
-      counters = plan_.columns.tiles;
-      step = &add(ofColumns, wide, counters * chunks, kBlockThreads);
-      step->shape.sharedBytes = static_cast<uint32_t>(kPreciseScratchBytes + kBlockThreads * width * bytes);
-    } else {
-      plan_.runs = cutRuns(p_, device_, width);
-      chunks = plan_.runs.chunks;
-      counters = p_.channels;
-      step = &add(ofRuns, wide, counters * chunks, kBlockThreads);
-      step->shape.sharedBytes = static_cast<uint32_t>(kBlockThreads / 32 * bytes);
-    }
-    if (chunks > 1) {
-      plan_.partials = chunks * sizes_.channels;
-      step->bytesRead = plan_.partials * bytes;
-      step->bytesWritten = plan_.partials * bytes + counters * static_cast<int64_t>(sizeof(uint32_t));
-    }
-    return *step;
+  bool suits(const Candidate& candidate) const {
+    return (!choice_.kind || *choice_.kind == candidate.team.kind) && (!choice_.blocks || *choice_.blocks == candidate.team.blocks) &&
+           (!choice_.threads || *choice_.threads == candidate.cut.threads);
   }
+
+  void compare(const Candidate (&ofKinds)[3]) {
+    for (const Candidate& candidate : ofKinds) {
+      if (candidate.cut.threads == 0) continue;
+      char text[96];
+      std::snprintf(text, sizeof text, "%s%s of %u: %.1f us", plan_.alternatives.empty() ? "" : ", ", name(candidate.team.kind),
+                    candidate.team.blocks, candidate.seconds * 1e6);
+      plan_.alternatives += text;
+    }
+  }
+
+  // ---- kernels that transform with given statistics ----
 
   void transform() {
-    const bool maskFits = !r_.mask || (wideColumns() && foldOf(p_, accessWidth(p_, true)) > 0);
-    Step& step = elementwise(Kernel::TransformInOrder, Kernel::TransformColumns, columns() && maskFits, kTransformBatch);
+    if (p_.inner > 1 || (r_.mask && !canWriteMask(p_, wide()))) return transformInOrder();
+    constexpr uint32_t kTile = 16;  // accesses: 256 contiguous bytes keep memory busy
+    const int64_t wanted = int64_t{device_.multiprocessors} * kBlocksPerProcessor;
+    Cut cut = cutProblem(p_, Way::Columns, wide(), r_.mask, 1, kTransformThreads, kTile);
+    if (cut.threads == 0) return transformInOrder();  // a folded row is wider than the block
+    const int64_t most = std::max<int64_t>(1, cut.columns.rows / (cut.columns.threadsY * int64_t{kTransformBatch}));
+    cut = cutProblem(p_, Way::Columns, wide(), r_.mask, std::min(ceilDiv(wanted, cut.pieces), most), kTransformThreads, kTile);
+    plan_.columns = cut.columns;
+    Step& step = add(Kernel::TransformColumns, wide());
+    step.shape.grid = cut.pieces * cut.blocks;
+    step.shape.block = kTransformThreads;
+    step.shape.sharedBytes = cut.channels * sizes_.affine();
     step.bytesRead = forwardReads();
     step.bytesWritten = forwardWrites();
   }
 
-  void gradient() {
-    Step& step = elementwise(Kernel::GradientInOrder, Kernel::GradientOfColumns, columns(), kGradientBatch);
-    step.bytesRead = (r_.needsInput() ? 2 : 1) * sizes_.tensor + sideBytes();
-    step.bytesWritten = gradientWrites();
+  void transformInOrder() {
+    plan_.inOrder = cutInOrder(p_, r_.wide, sizes_.affine());
+    Step& step = add(Kernel::TransformInOrder, r_.wide);
+    step.shape.grid = static_cast<uint32_t>(ceilDiv(p_.size(), plan_.inOrder.elementsPerBlock));
+    step.shape.block = kTransformThreads;
+    step.shape.sharedBytes = static_cast<uint32_t>(plan_.inOrder.elementsPerBlock / p_.inner + 2) * sizes_.affine();
+    step.bytesRead = forwardReads();
+    step.bytesWritten = forwardWrites();
   }
 
-  Step& elementwise(Kernel inOrder, Kernel ofColumns, bool byColumns, uint32_t batch) {
-    if (byColumns) {
-      const bool wide = wideColumns();
-      plan_.columns = cutColumns(p_, device_, accessWidth(p_, wide));
-      return add(ofColumns, wide, int64_t{plan_.columns.tiles} * plan_.columns.chunks, kBlockThreads);
-    }
-    plan_.inOrder = cutInOrder(p_, accessWidth(p_, r_.wide), batch);
-    return add(inOrder, r_.wide, ceilDiv(p_.size(), plan_.inOrder.elementsPerBlock), kBlockThreads);
-  }
-
-  // ---- resident channels ----
-
-  int64_t slotsOfRun() const {
-    const int64_t width = accessWidth(p_, true);
-    return slotsOf(p_.inner, p_.inner % width == 0, width);
-  }
-  int64_t channelSlots() const { return p_.outer * slotsOfRun(); }
-
-  // Whether blocks can keep so many tensors of a channel each, and are enough to keep the device busy.
-  bool fitsBlock(int64_t tensors) const {
-    if (!r_.wide || columns() || p_.dtype == DType::Float64) return false;
-    const int64_t bytes = channelSlots() * kAccessBytes * tensors;
-    if (bytes + kResidentScratchBytes > static_cast<int64_t>(device_.sharedPerBlock)) return false;
-    return bytes <= kSmallChannel || p_.channels >= device_.multiprocessors * 3 / 4;
-  }
-
-  Step& resident(Kernel kernel, int64_t tensors) {
-    plan_.runs = wholeChannels(p_);
-    plan_.runs.slotsPerPart = Divisor(static_cast<uint32_t>(slotsOfRun()));
-    const int64_t threads = std::clamp<int64_t>(powerOfTwo(channelSlots() / kLeastAccesses), 64, kMostBlockThreads);
-    Step& step = add(kernel, true, p_.channels, static_cast<uint32_t>(threads));
-    step.shape.sharedBytes = static_cast<uint32_t>(kResidentScratchBytes + channelSlots() * kAccessBytes * tensors);
+  Step& add(Kernel kernel, bool wide) {
+    Step& step = plan_.steps[static_cast<size_t>(plan_.count++)];
+    step.kernel = kernel;
+    step.wide = wide;
+    step.shape.sharedLimit = static_cast<uint32_t>(device_.sharedPerBlock);
     return step;
   }
 
@@ -292,48 +182,102 @@ class Planner {
   int64_t statisticsBytes() const { return 3 * sizes_.channels * sizes_.parameter; }
   int64_t runningBytes() const { return r_.running ? 2 * sizes_.channels * sizes_.parameter : 0; }
   int64_t sideBytes() const { return r_.mask ? sizes_.mask : (r_.residual ? sizes_.tensor : 0); }
-  int64_t gradientWrites() const { return sizes_.tensor * (r_.gradResidual ? 2 : 1); }
   int64_t parameterGradientBytes() const { return ((r_.gradWeight ? 1 : 0) + (r_.gradBias ? 1 : 0)) * sizes_.channels * sizes_.parameter; }
 
   const Request& r_;
   const Problem& p_;
   const DeviceProperties& device_;
+  const Choice& choice_;
   const Sizes sizes_;
   Plan plan_;
 };
 
-}  // namespace
-
-bool Request::needsInput() const { return !constantStatistics || (problem.activation != Activation::Identity && !mask); }
-
-const char* name(Kernel kernel) {
-  switch (kernel) {
-    case Kernel::Coefficients:
-      return "coefficientsOfChannels";
-    case Kernel::MomentsOfRuns:
-      return "momentsOfRuns";
-    case Kernel::MomentsOfColumns:
-      return "momentsOfColumns";
-    case Kernel::TransformInOrder:
-      return "transformInOrder";
-    case Kernel::TransformColumns:
-      return "transformColumns";
-    case Kernel::ResidentForward:
-      return "residentForward";
-    case Kernel::GradientSumsOfRuns:
-      return "gradientSumsOfRuns";
-    case Kernel::GradientSumsOfColumns:
-      return "gradientSumsOfColumns";
-    case Kernel::GradientInOrder:
-      return "gradientInOrder";
-    case Kernel::GradientOfColumns:
-      return "gradientOfColumns";
-    case Kernel::ResidentBackward:
-      return "residentBackward";
+const char* name(DType dtype) {
+  switch (dtype) {
+    case DType::Float32:
+      return "float32";
+    case DType::Float64:
+      return "float64";
+    case DType::Float16:
+      return "float16";
+    case DType::BFloat16:
+      return "bfloat16";
   }
   return "";
 }
 
-Plan plan(const Request& request, const DeviceProperties& device) { return Planner(request, device).make(); }
+const char* name(Operation operation) {
+  switch (operation) {
+    case Operation::TrainingForward:
+      return "training forward";
+    case Operation::InferenceForward:
+      return "inference";
+    case Operation::Backward:
+      return "backward";
+  }
+  return "";
+}
+
+}  // namespace
+
+bool Request::needsInput() const { return !constantStatistics || gradWeight || (problem.activation != Activation::Identity && !mask); }
+
+const char* name(Kernel kernel) {
+  switch (kernel) {
+    case Kernel::ForwardOfRuns:
+      return "forwardOfRuns";
+    case Kernel::ForwardOfPlanes:
+      return "forwardOfPlanes";
+    case Kernel::ForwardOfColumns:
+      return "forwardOfColumns";
+    case Kernel::TransformInOrder:
+      return "transformInOrder";
+    case Kernel::TransformColumns:
+      return "transformColumns";
+    case Kernel::BackwardOfRuns:
+      return "backwardOfRuns";
+    case Kernel::BackwardOfPlanes:
+      return "backwardOfPlanes";
+    case Kernel::BackwardOfColumns:
+      return "backwardOfColumns";
+  }
+  return "";
+}
+
+const char* name(TeamKind kind) {
+  switch (kind) {
+    case TeamKind::Block:
+      return "block";
+    case TeamKind::Cluster:
+      return "cluster";
+    case TeamKind::Grid:
+      return "grid";
+  }
+  return "";
+}
+
+Plan plan(const Request& request, const DeviceProperties& device, const Choice& choice) { return Planner(request, device, choice).make(); }
+
+std::string describe(const Request& request, const Plan& plan) {
+  const Problem& p = request.problem;
+  std::string text = std::string(name(request.operation)) + " of [" + std::to_string(p.outer) + ", " + std::to_string(p.channels) + ", " +
+                     std::to_string(p.inner) + "] " + name(p.dtype) + ":";
+  int64_t bytes = 0;
+  for (int i = 0; i < plan.count; ++i) {
+    const Step& step = plan.steps[static_cast<size_t>(i)];
+    bytes += step.bytesRead + step.bytesWritten;
+    text += std::string(i == 0 ? " " : ", then ") + name(step.kernel) + " in " + std::to_string(step.shape.grid) + " blocks of " +
+            std::to_string(step.shape.block) + " threads";
+  }
+  const double tensors = static_cast<double>(bytes) / (static_cast<double>(p.size()) * static_cast<double>(sizeOf(p.dtype)));
+  char numbers[160];
+  std::snprintf(numbers, sizeof numbers, "; moves %.2f tensors", tensors);
+  text += numbers;
+  if (plan.cut.threads == 0) return text;
+  std::snprintf(numbers, sizeof numbers, "; teams of %u (%s), %u pieces, %.0f %% kept in %u bytes of shared memory; predicted %.1f us",
+                plan.team.blocks, name(plan.team.kind), plan.team.pieces, 100.0 * plan.team.keptSteps / plan.cut.steps,
+                plan.steps[0].shape.sharedBytes, plan.seconds * 1e6);
+  return text + numbers + " (" + plan.alternatives + ")";
+}
 
 }  // namespace cuda_batchnorm::cuda

@@ -8,55 +8,92 @@
 
 namespace cuda_batchnorm::cuda {
 
-// Of a block that streams; resident blocks have as many as their channel wants, up to kMostBlockThreads.
-constexpr uint32_t kBlockThreads = 256;
-constexpr uint32_t kMostBlockThreads = 512;
+constexpr uint32_t kMostBlockThreads = 512;  // of a team's block
+constexpr uint32_t kTransformThreads = 256;
+constexpr uint32_t kTransformBatch = 4;  // accesses of a thread that are in flight at once, in the order of memory
 
 // How a kernel is launched.
 struct LaunchShape {
   uint32_t grid = 1;         // blocks
   uint32_t block = 1;        // threads
   uint32_t sharedBytes = 0;  // dynamic
+  uint32_t sharedLimit = 0;  // of the device
   uint32_t cluster = 1;      // blocks that share their shared memory
   bool cooperative = false;  // all blocks run at once
 };
 
 constexpr uint32_t kAccessBytes = 16;
 
-// Most channels or tiles that are merged from chunks: a stream has as many counters.
-constexpr uint32_t kArrivalCounters = 4096;
+// Teams that meet at counters in memory, at most: a stream has as many counters.
+constexpr uint32_t kMeetingCounters = 4096;
 
-// Shared memory that kernels want besides what the cut asks for.
-constexpr uint32_t kPreciseScratchBytes = 32 * sizeof(double);  // a double per warp
-constexpr uint32_t kResidentScratchBytes = 1024;
+// ---- how a problem is cut ----
+//
+// A team of blocks takes a piece of the problem at a time: all of a channel, or of a few neighbouring ones. Each block of the team has its
+// chunk of the piece, by its rank, and keeps in shared memory as much of it as it has room for.
 
-// Accesses of a thread that are in flight at once, where the order of memory is followed.
-constexpr uint32_t kTransformBatch = 4;
-constexpr uint32_t kGradientBatch = 2;
+enum class TeamKind : uint8_t {
+  Block,    // the block alone
+  Cluster,  // blocks that see each other's shared memory: compute capability 9.0
+  Grid,     // blocks that meet at a counter in memory, and so have to run at once; a team takes one piece after the other
+};
 
-// ---- how a problem is cut among blocks ----
+struct TeamCut {
+  TeamKind kind = TeamKind::Block;
+  uint32_t blocks = 1;  // of a team; block number team * blocks + rank
+  uint32_t teams = 1;
+  uint32_t pieces = 1;         // team number t takes pieces t, t + teams, ...
+  uint32_t channels = 1;       // of a piece, at most
+  uint32_t scratchValues = 1;  // that threads of a block leave for each other
+  uint32_t keptSteps = 0;      // of a thread through its chunk: those whose values stay in shared memory
+  uint32_t keptPlaces = 0;     // accesses that these are, at most
+};
 
-// Channels made of runs of contiguous values: each chunk is some rows of one channel, or a part of one of its runs.
-// Block number chunk * channels + channel.
+// Of its shared memory a block first keeps what is known per channel, then scratch, then the chunk. `compute` is the bytes of one value in
+// the type of arithmetic, that of two goes by threads, that of four by blocks.
+struct SharedLayout {
+  uint32_t values, total, channels, coefficients, scratch, kept;  // where each begins, in bytes
+
+  HOST_DEVICE SharedLayout(const TeamCut& team, uint32_t compute)
+      : values(0),
+        total(2 * roundUp(team.channels * 4 * compute)),
+        channels(total + roundUp(team.channels * 4 * compute)),
+        coefficients(channels + roundUp(team.channels * 5 * 8)),
+        scratch(coefficients + roundUp(team.channels * 5 * compute)),
+        kept(scratch + roundUp(team.scratchValues * 2 * compute)) {}
+
+ private:
+  static HOST_DEVICE uint32_t roundUp(uint32_t bytes) { return (bytes + 15) / 16 * 16; }
+};
+
+// Channels that are made of long runs of contiguous values. A piece is one channel; a chunk is some rows of it, or a part of one of its
+// runs.
 struct RunsCut {
   int64_t outer = 0, channels = 0, inner = 0;
   int64_t rowsPerChunk = 0;
   int64_t partLength = 0;
   uint32_t partsPerRun = 1;
-  uint32_t chunks = 1;
   Divisor slotsPerPart;
 };
 
+// Short runs: a piece is a group of neighbouring channels, so many that their runs together begin and end at aligned addresses. A block's
+// threads stand beside each other along such a row of runs, as many as it has accesses, and in several rows.
+struct PlanesCut {
+  int64_t outer = 0, channels = 0, inner = 0;
+  int64_t rowsPerChunk = 0;
+  uint32_t group = 1;  // channels
+  uint32_t threadsX = 1, threadsY = 1;
+};
+
 // Channels last: the tensor as rows of `width` columns. `fold` rows of the tensor make one such row, so that it is a multiple of the
-// access width; column j belongs to channel j % channels. A block takes the columns of a tile and the rows of a chunk.
-// Block number chunk * tiles + tile.
+// access width; column j belongs to channel j % channels. A piece is a tile of columns, a chunk some rows of it.
 struct ColumnsCut {
   int64_t size = 0;  // elements; the last row may end early
   int64_t width = 0;
   int64_t rows = 0, rowsPerChunk = 0;
   uint32_t channels = 0, fold = 1;
   uint32_t threadsX = 1, threadsY = 1;  // of the block: along the columns, across rows
-  uint32_t tiles = 1, chunks = 1;
+  uint32_t tiles = 1;
 };
 
 // Plain order of memory: each block takes as many elements.
@@ -68,17 +105,6 @@ struct InOrderCut {
 };
 
 // ---- channels ----
-
-// Arrays of the compute type in a workspace, one entry per channel:
-//   y = activation((x - mean) * scale + shift [+ residual])
-//   gradInput = dz * scale + ((x - mean) * slope + offset), dz being the gradient at the pre-activation
-struct Coefficients {
-  void* mean = nullptr;
-  void* scale = nullptr;
-  void* shift = nullptr;
-  void* slope = nullptr;
-  void* offset = nullptr;
-};
 
 // Parameters and statistics that are given: arrays of the parameter dtype, one entry per channel.
 struct Parameters {
@@ -100,8 +126,8 @@ struct TrainingResults {
   void* runningVariance = nullptr;
   double momentum = 0;
   double unbiased = 1;  // running variance over biased variance
-  Coefficients coefficients;
-  int64_t outer = 0, channels = 0, inner = 0;
+  int64_t channels = 0;
+  double valuesPerChannel = 0;
 };
 
 // What becomes of a channel's sums in backward.
@@ -109,8 +135,6 @@ struct BackwardResults {
   Parameters parameters;
   void* gradWeight = nullptr;  // may be null
   void* gradBias = nullptr;    // may be null
-  Coefficients coefficients;
-  int64_t channels = 0;
   double valuesPerChannel = 0;
 };
 
@@ -119,7 +143,7 @@ struct BackwardResults {
 struct ForwardTensors {
   const void* input = nullptr;
   const void* residual = nullptr;
-  void* output = nullptr;
+  void* output = nullptr;   // null: statistics alone
   uint8_t* mask = nullptr;  // bit i: the pre-activation of element i is not below or at 0
   Activation activation = Activation::Identity;
 };
@@ -137,58 +161,36 @@ struct BackwardTensors {
 
 // ---- kernels ----
 
-// Where the chunks of a channel are merged: a partial result of each, and a counter of those that are there.
-struct Merge {
-  void* partials = nullptr;      // [chunks, channels]
-  uint32_t* counters = nullptr;  // zero before and after
+// Where the blocks of a grid's teams leave each other what they have, and meet.
+struct Exchange {
+  void* partials = nullptr;      // [teams, 2, blocks, channels of a piece]
+  uint32_t* counters = nullptr;  // [teams], zero before and after
 };
 
 template <class Cut>
-struct MomentsArguments {
-  const void* input = nullptr;
+struct ForwardArguments {
+  ForwardTensors tensors;
   Cut cut;
-  Merge merge;
+  TeamCut team;
+  Exchange exchange;
   TrainingResults results;
+};
+
+template <class Cut>
+struct BackwardArguments {
+  BackwardTensors tensors;
+  Cut cut;
+  TeamCut team;
+  Exchange exchange;
+  BackwardResults results;
+  bool sums = true;  // wanted, be it for the input's gradient or for the parameters'
 };
 
 template <class Cut>
 struct TransformArguments {
   ForwardTensors tensors;
   Cut cut;
-  Coefficients coefficients;
-};
-
-template <class Cut>
-struct GradientSumsArguments {
-  BackwardTensors tensors;
-  Cut cut;
-  Merge merge;
-  BackwardResults results;
-};
-
-template <class Cut>
-struct GradientArguments {
-  BackwardTensors tensors;
-  Cut cut;
-  Coefficients coefficients;
-};
-
-struct ResidentForwardArguments {
-  ForwardTensors tensors;
-  RunsCut cut;
-  TrainingResults results;
-};
-
-struct ResidentBackwardArguments {
-  BackwardTensors tensors;
-  RunsCut cut;
-  BackwardResults results;
-};
-
-struct CoefficientsArguments {
   Parameters parameters;
-  Coefficients coefficients;
-  int64_t channels = 0;
 };
 
 }  // namespace cuda_batchnorm::cuda

@@ -48,34 +48,12 @@ DEVICE Affine<C> affineOf(double mean, double scale, double bias) {
   return {static_cast<C>(split.high), static_cast<C>(scale), static_cast<C>(bias - split.low * scale)};
 }
 
-template <class C>
-DEVICE Affine<C> readAffine(const Coefficients& from, int64_t channel) {
-  return {loadParameter(static_cast<const C*>(from.mean) + channel), loadParameter(static_cast<const C*>(from.scale) + channel),
-          loadParameter(static_cast<const C*>(from.shift) + channel)};
-}
-
-template <class C>
-DEVICE void writeAffine(const Coefficients& to, int64_t channel, const Affine<C>& affine) {
-  storeGlobal(static_cast<C*>(to.mean) + channel, affine.mean);
-  storeGlobal(static_cast<C*>(to.scale) + channel, affine.scale);
-  storeGlobal(static_cast<C*>(to.shift) + channel, affine.shift);
-}
-
 // gradInput = dz * scale + ((x - mean) * slope + offset)
 template <class C>
 struct BackwardAffine {
   Affine<C> forward;
   C slope, offset;
 };
-
-template <class C>
-DEVICE BackwardAffine<C> readBackwardAffine(const Coefficients& from, int64_t channel, bool constantStatistics) {
-  BackwardAffine<C> affine = {readAffine<C>(from, channel), C{0}, C{0}};
-  if (constantStatistics) return affine;
-  affine.slope = loadParameter(static_cast<const C*>(from.slope) + channel);
-  affine.offset = loadParameter(static_cast<const C*>(from.offset) + channel);
-  return affine;
-}
 
 // A channel's parameters, when its statistics are known.
 struct Channel {
@@ -99,12 +77,12 @@ DEVICE Affine<C> affineOf(const Channel& channel) {
 
 // ---- training ----
 
-// Saves the statistics, updates the running ones, and returns the coefficients.
-template <class C>
-DEVICE Affine<C> finishTraining(const TrainingResults& results, int64_t channel, double mean, double m2) {
+struct PreciseMoments {
+  double mean, m2;
+};
+
+DEVICE void saveStatistics(const TrainingResults& results, int64_t channel, double mean, double variance) {
   const Parameters& p = results.parameters;
-  const double values = static_cast<double>(results.outer) * static_cast<double>(results.inner);
-  const double variance = (m2 < 0 ? 0 : m2) / values;
   const double rounded = p.inDouble ? mean : SplitMean<float>(mean).high;
   const double low = p.inDouble ? 0 : SplitMean<float>(mean).low;
   writeParameter(results.statistics, p.inDouble, channel, rounded);
@@ -118,30 +96,34 @@ DEVICE Affine<C> finishTraining(const TrainingResults& results, int64_t channel,
   };
   update(results.runningMean, mean);
   update(results.runningVariance, results.unbiased * variance);
+}
 
+// The coefficients of the transform. Statistics are saved and the running ones updated by the one block that leads.
+template <class C>
+DEVICE Affine<C> finishTraining(const TrainingResults& results, int64_t channel, const PreciseMoments& moments, bool leads) {
+  const Parameters& p = results.parameters;
+  const double variance = (moments.m2 < 0 ? 0 : moments.m2) / results.valuesPerChannel;
+  if (leads) saveStatistics(results, channel, moments.mean, variance);
   const double weight = readParameter(p.weight, p.inDouble, channel, 1);
-  return affineOf<C>(mean, weight / sqrt(variance + p.eps), readParameter(p.bias, p.inDouble, channel, 0));
+  return affineOf<C>(moments.mean, weight / sqrt(variance + p.eps), readParameter(p.bias, p.inDouble, channel, 0));
 }
 
 // ---- backward ----
 
-// Parameter gradients from the sums of dz and of dz * (x - mean), and the coefficients of the input's gradient.
+// The coefficients of the input's gradient, from the sums of dz and of dz * (x - mean). The gradients of the parameters are written by the
+// one block that leads.
 template <class C>
-DEVICE BackwardAffine<C> finishBackward(const BackwardResults& results, int64_t index, const Channel& channel, double sum, double dot) {
-  const bool inDouble = results.parameters.inDouble;
+DEVICE BackwardAffine<C> finishBackward(const BackwardResults& results, int64_t index, const Channel& channel, double sum, double dot,
+                                        bool leads) {
   // The kernels subtract the high part of the mean only; the low part's share is a multiple of the plain sum.
   const double gradWeight = (dot - channel.low * sum) * channel.inverse;
-  writeParameter(results.gradWeight, inDouble, index, gradWeight);
-  writeParameter(results.gradBias, inDouble, index, sum);
+  if (leads) {
+    writeParameter(results.gradWeight, results.parameters.inDouble, index, gradWeight);
+    writeParameter(results.gradBias, results.parameters.inDouble, index, sum);
+  }
   const double slope = -channel.scale * channel.inverse * gradWeight / results.valuesPerChannel;
   const double offset = -channel.scale * sum / results.valuesPerChannel - slope * channel.low;
   return {affineOf<C>(channel), static_cast<C>(slope), static_cast<C>(offset)};
-}
-
-template <class C>
-DEVICE void writeBackward(const BackwardResults& results, int64_t channel, const BackwardAffine<C>& affine) {
-  storeGlobal(static_cast<C*>(results.coefficients.slope) + channel, affine.slope);
-  storeGlobal(static_cast<C*>(results.coefficients.offset) + channel, affine.offset);
 }
 
 }  // namespace cuda_batchnorm::cuda

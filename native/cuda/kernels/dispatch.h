@@ -55,16 +55,34 @@ struct KindOf {
   static constexpr ActivationKind value = kind;
 };
 
-// The same with the kind of the activation: KindOf<kind>().
+template <class S, class Width, class Body>
+void forKind(Activation activation, S element, Width width, const Body& body) {
+  if (kindOf(activation) == ActivationKind::Linear) {
+    body(element, width, KindOf<ActivationKind::Linear>());
+  } else {
+    body(element, width, KindOf<ActivationKind::Smooth>());
+  }
+}
+
+// The same with the kind of the activation: body(S(), Width<V>(), KindOf<kind>()).
 template <class Body>
 void forElementAndKind(const KernelChoice& choice, Activation activation, const Body& body) {
-  forElement(choice, [&](auto element, auto width) {
-    if (kindOf(activation) == ActivationKind::Linear) {
-      body(element, width, KindOf<ActivationKind::Linear>());
-    } else {
-      body(element, width, KindOf<ActivationKind::Smooth>());
-    }
-  });
+  forElement(choice, [&](auto element, auto width) { forKind(activation, element, width, body); });
+}
+
+// For kernels whose accesses are always 16 bytes wide.
+template <class Body>
+void forWideElementAndKind(const KernelChoice& choice, Activation activation, const Body& body) {
+  switch (choice.dtype) {
+    case DType::Float32:
+      return forKind(activation, float(), Width<4>(), body);
+    case DType::Float64:
+      return forKind(activation, double(), Width<2>(), body);
+    case DType::Float16:
+      return forKind(activation, Float16(), Width<8>(), body);
+    case DType::BFloat16:
+      return forKind(activation, BFloat16(), Width<8>(), body);
+  }
 }
 
 }  // namespace cuda_batchnorm::cuda

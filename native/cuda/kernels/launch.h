@@ -8,16 +8,18 @@
 
 namespace cuda_batchnorm::cuda {
 
-// Lets a kernel have so many bytes of dynamic shared memory on the current device; without it, 48 KiB. All threads of the process share
-// what is set here, so it should always be the most there is.
+// Lets a kernel have so many bytes of dynamic shared memory on the current device. All threads of the process share what is set here, so it
+// should always be the most there is.
 template <class Arguments>
-void allowSharedMemory(void (*kernel)(Arguments), size_t bytes) {
+void allowSharedMemory(void (*kernel)(Arguments), uint32_t bytes) {
   CUDA_CHECK(
       cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
 }
 
 template <class Arguments>
 void launch(void (*kernel)(Arguments), const LaunchShape& shape, cudaStream_t stream, const Arguments& arguments) {
+  constexpr uint32_t kAlwaysAllowed = 48 << 10;
+  if (shape.sharedBytes > kAlwaysAllowed) allowSharedMemory(kernel, shape.sharedLimit);
   cudaLaunchAttribute attributes[2];
   cudaLaunchConfig_t config = {};
   config.gridDim = dim3(shape.grid);

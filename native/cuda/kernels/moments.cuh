@@ -83,23 +83,4 @@ DEVICE T warpTotal(T value, Add add) {
   return value;
 }
 
-// All threads get the block's total. `scratch` has room for a value per warp; whole warps only.
-template <class T, class Add>
-DEVICE T blockTotal(T value, Add add, SharedArray<T> scratch) {
-  value = warpTotal(value, add);
-  const uint32_t warps = blockThreads() / kWarpThreads;
-  if (warps == 1) return value;
-  syncBlock();  // whoever still reads the scratch of an earlier total
-  if (laneIndex() == 0) scratch.store(warpIndex(), value);
-  syncBlock();
-  T total = scratch.load(laneIndex() % warps);
-  // Lanes beyond the number of warps hold copies; the sum over a power of two of lanes is enough.
-  UNROLL
-  for (uint32_t step = 1; step < kWarpThreads; step <<= 1) {
-    const T other = shuffleXor(total, step);
-    if (step < warps) total = (laneIndex() & step) != 0 ? add(other, total) : add(total, other);
-  }
-  return total;
-}
-
 }  // namespace cuda_batchnorm::cuda

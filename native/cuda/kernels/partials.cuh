@@ -1,4 +1,4 @@
-// What blocks leave in memory for the one of them that arrives last.
+// What blocks leave in memory for each other.
 #pragma once
 
 #include "element.cuh"
@@ -30,16 +30,6 @@ DEVICE T loadPartial(const T* source) {
   T value;
   memcpy(&value, parts, sizeof value);
   return value;
-}
-
-// Whether all other blocks arrived at the counter before, in all threads. What thread 0 wrote until now the last block sees; what other
-// threads wrote it sees where a barrier follows their writes. The counter is zero before and after.
-DEVICE bool lastToArrive(uint32_t* counter, uint32_t blocks) {
-  bool last = false;
-  if (threadIndex() == 0) last = arriveAt(counter) == blocks - 1;
-  if (!anyInBlock(last)) return false;
-  if (threadIndex() == 0) storeGlobal(counter, 0u);
-  return true;
 }
 
 }  // namespace cuda_batchnorm::cuda

@@ -1,10 +1,13 @@
-// y = activation((x - mean) * scale + shift [+ residual]), with the mask for backward where one is asked for.
+// Forward with statistics that are given: the last part of training where it cannot be done by the walk that measured, and inference.
 #pragma once
 
 #include "arguments.h"
 #include "dispatch.h"
 
 namespace cuda_batchnorm::cuda {
+
+// Throws where this build has no kernels for the current device.
+void probeKernels(size_t sharedBytesOfDevice);
 
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<InOrderCut>& arguments);
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<ColumnsCut>& arguments);

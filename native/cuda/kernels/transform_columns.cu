@@ -1,7 +1,7 @@
 // The transform for channels that come last: each thread keeps the coefficients of its columns and goes down the rows.
-#include "columns.cuh"
 #include "elementwise.cuh"
 #include "transform.h"
+#include "walk_columns.cuh"
 
 namespace cuda_batchnorm::cuda {
 
@@ -10,21 +10,22 @@ template <ActivationKind kind, int V>
 constexpr uint32_t kBatch = kind == ActivationKind::Smooth && V == 8 ? 2 : 4;
 
 template <ActivationKind kind, class S, int V>
-KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformColumns(const TransformArguments<ColumnsCut> a) {
+KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformColumns(const TransformArguments<ColumnsCut> a) {
   using C = Compute<S>;
-  const ChunkOfColumns<V> chunk(a.cut);
-  Affine<C> affine[V] = {};
-  if (chunk.active()) {
-    UNROLL
-    for (int e = 0; e < V; ++e) affine[e] = readAffine<C>(a.coefficients, chunk.channel(e));
-  }
+  const WalkColumns<V> walk(a.cut, blockIndex() % a.cut.tiles, blockIndex() / a.cut.tiles);
+  const auto affines = dynamicShared<Affine<C>>(0);
+  forChannels(walk, [&](uint32_t c) { affines.store(c, affineOf<C>(readChannel<C>(a.parameters, walk.firstChannel() + c))); });
+  syncBlock();
+  Affine<C> affine[V];
+  UNROLL
+  for (int e = 0; e < V; ++e) affine[e] = affines.load(walk.channelOf(e));
   // Whole warps go down together, for the sake of the mask.
-  for (uint32_t first = 0; first < chunk.rows(); first += kBatch<kind, V> * a.cut.threadsY) {
+  for (uint32_t step = 0; step < walk.steps(); step += kBatch<kind, V>) {
     Slot slots[kBatch<kind, V>];
     Pack<S, V> input[kBatch<kind, V>], residual[kBatch<kind, V>];
     UNROLL
     for (uint32_t b = 0; b < kBatch<kind, V>; ++b) {
-      slots[b] = chunk.slot(first + chunk.y() + b * a.cut.threadsY);
+      slots[b] = walk.slot(step + b);
       input[b] = loadSlot<S, V>(static_cast<const S*>(a.tensors.input), slots[b]);
       residual[b] = loadOptional<S, V>(a.tensors.residual, slots[b]);
     }

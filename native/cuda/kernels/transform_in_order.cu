@@ -8,9 +8,10 @@ namespace cuda_batchnorm::cuda {
 constexpr uint32_t kBatch = kTransformBatch;
 
 template <ActivationKind kind, class S, int V>
-KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments<InOrderCut> a) {
+KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformInOrder(const TransformArguments<InOrderCut> a) {
   using C = Compute<S>;
   const ChunkInOrder<V> chunk(a.cut);
+  const auto affines = dynamicShared<Affine<C>>(0);
   Slot slots[kBatch];
   Pack<S, V> input[kBatch], residual[kBatch];
   UNROLL
@@ -19,17 +20,28 @@ KERNEL LAUNCH_BOUNDS(kBlockThreads, 2) transformInOrder(const TransformArguments
     input[b] = loadSlot<S, V>(static_cast<const S*>(a.tensors.input), slots[b]);
     residual[b] = loadOptional<S, V>(a.tensors.residual, slots[b]);
   }
+  // While they are on their way.
+  for (uint32_t run = threadIndex(); run < chunk.runs(); run += blockThreads()) {
+    affines.store(run, affineOf<C>(readChannel<C>(a.parameters, chunk.channelOf(run))));
+  }
+  syncBlock();
   UNROLL
   for (uint32_t b = 0; b < kBatch; ++b) {
-    const auto channels = chunk.channels(b);
-    const Affine<C> first = readAffine<C>(a.coefficients, channels.first);
+    const bool some = slots[b].high > 0;
+    const uint32_t run = some ? chunk.runOf(b, 0) : 0;
+    const bool same = !some || chunk.runOf(b, slots[b].high - 1) == run;
+    const Affine<C> first = affines.load(run);
     uint32_t bits = 0;
     const auto output = forwardPack<kind>(
-        a.tensors, input[b], residual[b], [&](int e) { return channels.same ? first : readAffine<C>(a.coefficients, chunk.channel(b, e)); },
+        a.tensors, input[b], residual[b], [&](int e) { return same || e >= slots[b].high ? first : affines.load(chunk.runOf(b, e)); },
         bits);
     storeSlot(static_cast<S*>(a.tensors.output), slots[b], output);
     if (a.tensors.mask != nullptr) storeMask<V>(a.tensors.mask, slots[b], bits);
   }
+}
+
+void probeKernels(size_t sharedBytesOfDevice) {
+  allowSharedMemory(transformInOrder<ActivationKind::Linear, float, kVector<float>>, static_cast<uint32_t>(sharedBytesOfDevice));
 }
 
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<InOrderCut>& arguments) {

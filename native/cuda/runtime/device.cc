@@ -8,6 +8,15 @@
 namespace cuda_batchnorm::cuda {
 namespace {
 
+// Peak of the memory: two transfers in each cycle, all wires.
+double bandwidthOf(int number) {
+  int kilohertz, bits;
+  CUDA_CHECK(cudaDeviceGetAttribute(&kilohertz, cudaDevAttrMemoryClockRate, number));
+  CUDA_CHECK(cudaDeviceGetAttribute(&bits, cudaDevAttrGlobalMemoryBusWidth, number));
+  constexpr double kUnknown = 500e9;  // where the driver does not tell: any number will do to compare plans by
+  return kilohertz > 0 && bits > 0 ? 2e3 * kilohertz * bits / 8 : kUnknown;
+}
+
 DeviceProperties propertiesOf(int number) {
   CUDA_CHECK(cudaSetDevice(number));
   cudaDeviceProp told;
@@ -18,6 +27,12 @@ DeviceProperties propertiesOf(int number) {
   properties.minor = told.minor;
   properties.multiprocessors = told.multiProcessorCount;
   properties.sharedPerBlock = told.sharedMemPerBlockOptin;
+  properties.sharedPerMultiprocessor = told.sharedMemPerMultiprocessor;
+  properties.sharedReserved = told.reservedSharedMemPerBlock;
+  properties.threadsPerMultiprocessor = told.maxThreadsPerMultiProcessor;
+  properties.registersPerMultiprocessor = told.regsPerMultiprocessor;
+  properties.cooperative = told.cooperativeLaunch != 0;
+  properties.bytesPerSecond = bandwidthOf(number);
   properties.memoryBytes = told.totalGlobalMem;
   return properties;
 }

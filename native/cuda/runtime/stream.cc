@@ -52,7 +52,7 @@ void Stream::adopt(const void* memory) {
 }
 
 uint32_t* Stream::counters() {
-  constexpr size_t kBytes = kArrivalCounters * sizeof(uint32_t);
+  constexpr size_t kBytes = kMeetingCounters * sizeof(uint32_t);
   device_.select();
   if (counters_ == nullptr) {
     const std::shared_ptr<Lane> home = device_.homeOf(this);

@@ -31,7 +31,7 @@ class Stream final : public cuda_batchnorm::Stream {
   // streams that made it. Throws ErrorCode::State where a graph is captured on another stream.
   void use(std::initializer_list<const void*> memory) { use(memory.begin(), memory.end()); }
   void use(const void* const* first, const void* const* last);
-  // kArrivalCounters of them, in device memory, zero; kernels leave them so. No other stream uses them.
+  // kMeetingCounters of them, in device memory, zero; kernels leave them so. No other stream uses them.
   uint32_t* counters();
 
   void upload(void* destination, DType to, const void* host, DType from, int64_t count) override;

@@ -1,0 +1,195 @@
+#include "candidates.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+namespace cuda_batchnorm::cuda {
+namespace {
+
+constexpr uint32_t kMostClusterBlocks = 8;     // that every device with clusters can run
+constexpr uint32_t kRegistersPerThread = 128;  // at most: kernels are compiled for kMostBlockThreads
+constexpr double kRowOverhead = 8;             // bytes that each row costs besides its own: memory likes long ones
+constexpr uint32_t kReadBytesInFlight = 64;    // of a thread, while it reads what it does not keep
+
+int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+class Search {
+ public:
+  Search(const Problem& problem, const TeamWork& work, const DeviceProperties& device, const Tuning& tuning, uint32_t keptPercent,
+         const std::function<void(const Candidate&)>& consider)
+      : p_(problem), work_(work), device_(device), tuning_(tuning), keptPercent_(keptPercent), consider_(consider) {}
+
+  void run() {
+    for (const uint32_t threads : {512, 256, 128}) {
+      for (const uint32_t perProcessor : {1, 2, 3, 4, 8}) {
+        if (perProcessor > blocksOfRegisters(threads)) continue;
+        const bool tiled = work_.way == Way::Columns;
+        for (const uint32_t tile : {4, 8, 16, 32}) {
+          if (tile == 4 || tiled) tryTeams(threads, perProcessor, tile);
+        }
+      }
+    }
+  }
+
+ private:
+  void tryTeams(uint32_t threads, uint32_t perProcessor, uint32_t tile) {
+    const Cut alone = cut(1, threads, tile);
+    if (alone.threads == 0 && !mustBeCut(threads)) return;
+    const int64_t resident = int64_t{device_.multiprocessors} * perProcessor;
+    for (int64_t blocks = 1; blocks <= kMostClusterBlocks; ++blocks) tryTeam(blocks, threads, perProcessor, tile);
+    for (int64_t blocks = 12; blocks <= resident; blocks += blocks / 2) tryTeam(blocks, threads, perProcessor, tile);
+    if (alone.threads > 0) {
+      tryTeam(std::max<int64_t>(1, resident / alone.pieces), threads, perProcessor, tile);
+      const int64_t room = std::max<int64_t>(1, roomOf(alone, perProcessor));
+      const int64_t fitting = std::max<int64_t>(1, ceilDiv(alone.places * accessBytes(alone), room));
+      for (const int64_t blocks : {fitting, fitting + 1}) tryTeam(blocks, threads, perProcessor, tile);
+    }
+    tryTeam(resident, threads, perProcessor, tile);
+  }
+
+  // Whether one block would have more values than it can count.
+  bool mustBeCut(uint32_t threads) const { return cut(device_.multiprocessors, threads, 4).threads > 0; }
+
+  Cut cut(int64_t blocks, uint32_t threads, uint32_t tile) const {
+    return cutProblem(p_, work_.way, work_.wide, work_.mask, blocks, threads, tile);
+  }
+
+  void tryTeam(int64_t blocks, uint32_t threads, uint32_t perProcessor, uint32_t tile) {
+    Candidate candidate;
+    candidate.cut = cut(blocks, threads, tile);
+    if (candidate.cut.threads == 0 || !keepWhatFits(candidate, perProcessor)) return;
+    if (candidate.cut.blocks == 1) return tryKind(candidate, TeamKind::Block);
+    if (device_.major >= 9 && candidate.cut.blocks <= kMostClusterBlocks) tryKind(candidate, TeamKind::Cluster);
+    if (device_.cooperative) tryKind(candidate, TeamKind::Grid);
+  }
+
+  void tryKind(Candidate candidate, TeamKind kind) {
+    const Cut& cut = candidate.cut;
+    TeamCut& team = candidate.team;
+    team.kind = kind;
+    team.teams = team.pieces = cut.pieces;
+    if (kind == TeamKind::Grid) {
+      const int64_t resident = int64_t{device_.multiprocessors} * candidate.blocksPerProcessor;
+      team.teams = static_cast<uint32_t>(std::min<int64_t>({int64_t{cut.pieces}, resident / cut.blocks, int64_t{kMeetingCounters}}));
+      if (team.teams == 0) return;
+    }
+    candidate.seconds = predict(candidate);
+    consider_(candidate);
+  }
+
+  // ---- shared memory ----
+
+  int64_t accessBytes(const Cut& cut) const { return cut.accessElements * static_cast<int64_t>(sizeOf(p_.dtype)) * work_.keptTensors; }
+  int64_t keptBytes(const Candidate& c) const { return c.team.keptPlaces * accessBytes(c.cut); }
+
+  TeamCut teamOf(const Cut& cut) const {
+    TeamCut team;
+    team.blocks = cut.blocks;
+    team.channels = cut.channels;
+    team.scratchValues = cut.scratchValues;
+    return team;
+  }
+
+  // Bytes that a block has for its chunk when so many blocks are to share a multiprocessor.
+  int64_t roomOf(const Cut& cut, uint32_t perProcessor) const {
+    const auto share = static_cast<int64_t>(device_.sharedPerMultiprocessor / perProcessor - device_.sharedReserved);
+    return std::min(share, static_cast<int64_t>(device_.sharedPerBlock)) - SharedLayout(teamOf(cut), work_.compute).kept;
+  }
+
+  bool keepWhatFits(Candidate& candidate, uint32_t perProcessor) const {
+    const int64_t room = roomOf(candidate.cut, perProcessor);
+    if (room < 0) return false;
+    candidate.team = teamOf(candidate.cut);
+    if (work_.keptTensors > 0) keep(candidate, room / accessBytes(candidate.cut));
+    const SharedLayout layout(candidate.team, work_.compute);
+    candidate.sharedBytes = static_cast<uint32_t>(layout.kept + keptBytes(candidate));
+    const auto ofShared = static_cast<uint32_t>(device_.sharedPerMultiprocessor / (candidate.sharedBytes + device_.sharedReserved));
+    candidate.blocksPerProcessor = std::min(ofShared, blocksOfRegisters(candidate.cut.threads));
+    return candidate.blocksPerProcessor > 0;
+  }
+
+  void keep(Candidate& candidate, int64_t places) const {
+    const Cut& cut = candidate.cut;
+    const int64_t steps = places >= cut.places ? cut.steps : places / cut.stepThreads;
+    candidate.team.keptSteps = static_cast<uint32_t>(steps * keptPercent_ / 100);
+    candidate.team.keptPlaces = static_cast<uint32_t>(std::min(int64_t{candidate.team.keptSteps} * cut.stepThreads, cut.places));
+  }
+
+  uint32_t blocksOfRegisters(uint32_t threads) const {
+    const auto registers = static_cast<uint32_t>(device_.registersPerMultiprocessor) / (kRegistersPerThread * threads);
+    return std::min(registers, static_cast<uint32_t>(device_.threadsPerMultiprocessor) / threads);
+  }
+
+  // ---- time ----
+
+  double predict(const Candidate& c) const {
+    const auto processors = static_cast<double>(device_.multiprocessors);
+    const double bandwidth = device_.bytesPerSecond * tuning_.bandwidth;
+    const double blocks = static_cast<double>(c.cut.pieces) * c.cut.blocks;
+    const double resident = processors * c.blocksPerProcessor;
+    const double running = c.team.kind == TeamKind::Grid ? static_cast<double>(c.team.teams) * c.cut.blocks : std::min(blocks, resident);
+    const double busy = std::min(running, processors);
+    const double beside = running / busy;  // blocks that share a multiprocessor
+    const double rounds = c.team.kind == TeamKind::Grid
+                              ? static_cast<double>(ceilDiv(c.cut.pieces, c.team.teams))
+                              : static_cast<double>(ceilDiv(static_cast<int64_t>(blocks), static_cast<int64_t>(running)));
+
+    // Blocks with less than the largest chunk, and threads without a place in it, wait for the others.
+    const double slots = blocks * c.cut.steps * c.cut.threads * static_cast<double>(c.cut.accessElements);
+    const double idle = std::max(1.0, slots / static_cast<double>(p_.size()));
+    const double bytes = bytesOf(c);
+    const double even = bytes / bandwidth / std::min(1.0, bytesInFlight(c) * beside * processors / (bandwidth * tuning_.latency));
+    const double busiest = rounds * beside * (bytes / blocks) * idle * processors / (bandwidth * tuning_.processorBandwidth);
+    const double warps = beside * c.cut.threads / 32;
+    const double arithmetic = rounds * c.cut.steps * std::max(tuning_.stepLatency, warps * tuning_.step);
+    const double stall = tuning_.latency + tuning_.piece + meeting(c.team.kind);
+    constexpr double kInTheWay = 0.125;  // of the arithmetic, which is not done beside all of the movement
+    return tuning_.launch + std::max({even, busiest, arithmetic}) + kInTheWay * arithmetic + exchange(c) +
+           stall * (1 + (rounds - 1) / beside);
+  }
+
+  double bytesOf(const Candidate& c) const {
+    const double missing = 1 - static_cast<double>(c.team.keptSteps) / c.cut.steps;
+    const double again = missing * static_cast<double>(p_.size()) * static_cast<double>(work_.bytesPerReread);
+    return (static_cast<double>(work_.bytesOnce) + again) * (1 + kRowOverhead / static_cast<double>(rowBytes(c.cut)));
+  }
+
+  // Contiguous bytes that a block's threads access together.
+  int64_t rowBytes(const Cut& cut) const {
+    const auto element = static_cast<int64_t>(sizeOf(p_.dtype));
+    if (cut.way == Way::Runs) return cut.runs.partLength * element;
+    return (cut.way == Way::Planes ? cut.planes.threadsX : cut.columns.threadsX) * cut.accessElements * element;
+  }
+
+  // Every block of a grid's team reads what all of them have, and the second-level cache serves it.
+  double exchange(const Candidate& c) const {
+    if (c.team.kind != TeamKind::Grid) return 0;
+    const double read = static_cast<double>(c.cut.blocks) * c.cut.blocks * static_cast<double>(p_.channels) * work_.bytesTold;
+    return read / (device_.bytesPerSecond * tuning_.cacheBandwidth);
+  }
+
+  double bytesInFlight(const Candidate& c) const {
+    return std::max(static_cast<double>(keptBytes(c)), static_cast<double>(kReadBytesInFlight) * c.cut.threads);
+  }
+
+  double meeting(TeamKind kind) const {
+    if (kind == TeamKind::Block) return 0;
+    return kind == TeamKind::Cluster ? tuning_.clusterMeeting : tuning_.gridMeeting;
+  }
+
+  const Problem& p_;
+  const TeamWork& work_;
+  const DeviceProperties& device_;
+  const Tuning& tuning_;
+  const uint32_t keptPercent_;
+  const std::function<void(const Candidate&)>& consider_;
+};
+
+}  // namespace
+
+void forEachCandidate(const Problem& problem, const TeamWork& work, const DeviceProperties& device, const Tuning& tuning,
+                      uint32_t keptPercent, const std::function<void(const Candidate&)>& consider) {
+  Search(problem, work, device, tuning, keptPercent, consider).run();
+}
+
+}  // namespace cuda_batchnorm::cuda

@@ -1,0 +1,211 @@
+// Backward in one launch: a team sums its piece's gradients, keeping what it has room for of the input and the output's gradient, and
+// writes the input's gradient. With constant statistics that does not wait for the sums: everything is read once, and nothing kept.
+#pragma once
+
+#include "elementwise.cuh"
+#include "kept.cuh"
+#include "walk.cuh"
+
+namespace cuda_batchnorm::cuda {
+
+// Sums of dz and of dz * (x - mean), in lanes that are settled after few values: short sums lose little.
+template <class C, int V, int parts>
+struct GradientSums {
+  C sum[V] = {}, dot[V] = {};
+  Pair<C> total[parts] = {};
+
+  DEVICE void add(int e, C dz, C distance) {
+    sum[e] += dz;
+    dot[e] = multiplyAdd(dz, distance, dot[e]);
+  }
+
+  template <class Walk>
+  DEVICE void settle(const Walk& walk) {
+    UNROLL
+    for (int p = 0; p < parts; ++p) {
+      UNROLL
+      for (int e = 0; e < V; ++e) {
+        if (walk.part(e) == p) total[p] = AddPairs()(total[p], Pair<C>{sum[e], dot[e]});
+      }
+    }
+    UNROLL
+    for (int e = 0; e < V; ++e) sum[e] = dot[e] = C{0};
+  }
+};
+
+template <ActivationKind kind, class S, int V, class Walk>
+class Backward {
+  using C = Compute<S>;
+  using Arguments = BackwardArguments<typename Walk::Cut>;
+  using Sums = GradientSums<C, V, Walk::kParts>;
+  // Accesses of each tensor in flight; where registers are full of coefficients, or a smooth activation wants them, fewer.
+  static constexpr bool kCrowded = Walk::kParts == 8 || (kind == ActivationKind::Smooth && sizeof(C) == 8);
+  static constexpr uint32_t kBatch = kCrowded ? 1 : 2;
+  static constexpr uint32_t kSettleAfter = 32;  // batches
+
+ public:
+  DEVICE Backward(const Arguments& a, Team<C>& team, uint32_t piece)
+      : a_(a),
+        team_(team),
+        walk_(a.cut, piece, team.rank()),
+        input_(a.tensors.input, a.team, team.layout().kept, 0, walk_.threads()),
+        gradOutput_(a.tensors.gradOutput, a.team, team.layout().kept, 1, walk_.threads()),
+        keptSteps_(walk_.steps() < a.team.keptSteps ? walk_.steps() : a.team.keptSteps),
+        channels_(dynamicShared<Channel>(team.layout().channels)),
+        affines_(dynamicShared<BackwardAffine<C>>(team.layout().coefficients)) {}
+
+  DEVICE void run() {
+    bring();
+    prepare();
+    const Sums sums = a_.tensors.constantStatistics ? sumsWhileWriting() : sumsOfAll();
+    if (!a_.sums) return;
+    finish(sums);
+    if (!a_.tensors.constantStatistics) write();
+  }
+
+ private:
+  DEVICE void bring() {
+    for (uint32_t group = 0; group < kGroups; ++group) {
+      const GroupOfSteps steps(keptSteps_, group);
+      for (uint32_t step = steps.begin; step < steps.end; ++step) {
+        const Slot slot = walk_.slot(step);
+        input_.begin(step, slot);
+        gradOutput_.begin(step, slot);
+      }
+      closeCopies();
+    }
+  }
+
+  // What is known of the channels before their sums are.
+  DEVICE void prepare() {
+    forChannels(walk_, [&](uint32_t c) {
+      const Channel channel = readChannel<C>(a_.results.parameters, walk_.firstChannel() + c);
+      channels_.store(c, channel);
+      affines_.store(c, {affineOf<C>(channel), C{0}, C{0}});
+    });
+    syncBlock();
+  }
+
+  DEVICE void loadAffines(BackwardAffine<C> (&affine)[Walk::kParts]) const {
+    UNROLL
+    for (int p = 0; p < Walk::kParts; ++p) affine[p] = affines_.load(walk_.channelOf(p));
+  }
+
+  DEVICE BackwardPacks<S, V> loadKept(uint32_t step, const Slot& slot) const {
+    BackwardPacks<S, V> packs;
+    packs.input = input_.load(step, slot);
+    packs.gradOutput = gradOutput_.load(step, slot);
+    packs.loadSides(a_.tensors, slot);
+    return packs;
+  }
+
+  DEVICE void add(Sums& sums, const Slot& slot, const BackwardPacks<S, V>& packs, const BackwardAffine<C> (&affine)[Walk::kParts]) const {
+    const bool whole = slot.low == 0 && slot.high == V;
+    UNROLL
+    for (int e = 0; e < V; ++e) {
+      if (!whole && (e < slot.low || e >= slot.high)) continue;
+      const Affine<C> forward = ofElement(walk_, affine, e).forward;
+      const C dz = preActivationGradient<kind>(a_.tensors, packs, e, forward);
+      sums.add(e, dz, static_cast<C>(widen(packs.input.values[e])) - forward.mean);
+    }
+  }
+
+  DEVICE Sums sumsOfAll() const {
+    BackwardAffine<C> affine[Walk::kParts];
+    loadAffines(affine);
+    Sums sums;
+    forRead<false>(keptSteps_, sums, [&](const Slot& slot, const BackwardPacks<S, V>& packs) { add(sums, slot, packs, affine); });
+    for (uint32_t group = 0; group < kGroups; ++group) {
+      waitForGroup(group);
+      const GroupOfSteps steps(keptSteps_, group);
+      for (uint32_t step = steps.begin; step < steps.end; ++step) {
+        const Slot slot = walk_.slot(step);
+        add(sums, slot, loadKept(step, slot), affine);
+      }
+      sums.settle(walk_);
+    }
+    return sums;
+  }
+
+  DEVICE Sums sumsWhileWriting() const {
+    BackwardAffine<C> affine[Walk::kParts];
+    loadAffines(affine);
+    Sums sums;
+    forRead<false>(0, sums, [&](const Slot& slot, const BackwardPacks<S, V>& packs) {
+      add(sums, slot, packs, affine);
+      storeGradients<kind>(a_.tensors, slot, packs, [&](int e) { return ofElement(walk_, affine, e); });
+    });
+    return sums;
+  }
+
+  // Calls use(slot, packs) for the steps from `begin` on, which are read from memory; settles the sums now and then, and at the end.
+  template <bool lastFirst, class Use>
+  DEVICE void forRead(uint32_t begin, Sums& sums, const Use& use) const {
+    const uint32_t count = walk_.steps() - begin;
+    uint32_t batches = 0;
+    for (uint32_t i = 0; i < count; i += kBatch) {
+      Slot slots[kBatch];
+      BackwardPacks<S, V> packs[kBatch];
+      UNROLL
+      for (uint32_t b = 0; b < kBatch; ++b) {
+        const uint32_t step = lastFirst ? count - 1 - (i + b) : i + b;
+        slots[b] = i + b < count ? walk_.slot(begin + step) : Slot{0, 0, 0};
+        packs[b].load(a_.tensors, slots[b]);
+      }
+      UNROLL
+      for (uint32_t b = 0; b < kBatch; ++b) use(slots[b], packs[b]);
+      if (++batches % kSettleAfter == 0) sums.settle(walk_);
+    }
+    sums.settle(walk_);
+  }
+
+  // The gradients of weight and bias, and the coefficients of the input's.
+  DEVICE void finish(const Sums& sums) {
+    const SharedArray<Pair<C>> values = team_.template values<Pair<C>>();
+    addThreads(walk_, sums.total, AddPairs(), dynamicShared<Pair<C>>(team_.layout().scratch),
+               [&](uint32_t c, const Pair<C>& total) { values.store(c, total); });
+    const SharedArray<Pair<C>> totals = team_.template total<Pair<C>>(walk_.channels(), AddPairs());
+    forChannels(walk_, [&](uint32_t c) {
+      const Pair<C> total = totals.load(c);
+      affines_.store(c,
+                     finishBackward<C>(a_.results, walk_.firstChannel() + c, channels_.load(c), total.first, total.second, team_.leads()));
+    });
+    syncBlock();
+  }
+
+  // What was read last may still be in the cache.
+  DEVICE void write() const {
+    BackwardAffine<C> affine[Walk::kParts];
+    loadAffines(affine);
+    const auto store = [&](const Slot& slot, const BackwardPacks<S, V>& packs) {
+      storeGradients<kind>(a_.tensors, slot, packs, [&](int e) { return ofElement(walk_, affine, e); });
+    };
+    Sums none;
+    forRead<true>(keptSteps_, none, store);
+    for (uint32_t step = 0; step < keptSteps_; ++step) {
+      const Slot slot = walk_.slot(step);
+      store(slot, loadKept(step, slot));
+    }
+  }
+
+  const Arguments& a_;
+  Team<C>& team_;
+  const Walk walk_;
+  const Kept<S, V> input_, gradOutput_;
+  const uint32_t keptSteps_;
+  const SharedArray<Channel> channels_;
+  const SharedArray<BackwardAffine<C>> affines_;
+};
+
+// The kernel's body.
+template <ActivationKind kind, class S, int V, class Walk>
+DEVICE void backward(const BackwardArguments<typename Walk::Cut>& a) {
+  Team<Compute<S>> team(a.team, a.exchange);
+  for (uint32_t piece = team.number(); piece < a.team.pieces; piece += a.team.teams) {
+    if (piece != team.number()) syncBlock();  // whoever still reads the last piece's coefficients
+    Backward<kind, S, V, Walk>(a, team, piece).run();
+  }
+  team.disband();
+}
+
+}  // namespace cuda_batchnorm::cuda

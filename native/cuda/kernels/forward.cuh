@@ -1,0 +1,251 @@
+// Training forward in one launch: a team measures its piece, keeping what it has room for, and writes the output.
+#pragma once
+
+#include "elementwise.cuh"
+#include "kept.cuh"
+#include "precise.cuh"
+#include "walk.cuh"
+
+namespace cuda_batchnorm::cuda {
+
+// Sums of x - shift and of its square, in lanes that are settled after few values: short sums lose little.
+template <class C, int V, int parts>
+struct ShiftedSums {
+  C shift[parts];
+  C sum[V] = {}, squares[V] = {};
+  Pair<C> total[parts] = {};
+
+  template <class Walk, class S>
+  DEVICE void add(const Walk& walk, const Slot& slot, const Pack<S, V>& pack) {
+    const bool whole = slot.low == 0 && slot.high == V;
+    UNROLL
+    for (int e = 0; e < V; ++e) {
+      if (!whole && (e < slot.low || e >= slot.high)) continue;
+      const C d = widen(pack.values[e]) - ofElement(walk, shift, e);
+      sum[e] += d;
+      squares[e] = multiplyAdd(d, d, squares[e]);
+    }
+  }
+
+  template <class Walk>
+  DEVICE void settle(const Walk& walk) {
+    UNROLL
+    for (int p = 0; p < parts; ++p) {
+      UNROLL
+      for (int e = 0; e < V; ++e) {
+        if (walk.part(e) == p) total[p] = AddPairs()(total[p], Pair<C>{sum[e], squares[e]});
+      }
+    }
+    UNROLL
+    for (int e = 0; e < V; ++e) sum[e] = squares[e] = C{0};
+  }
+};
+
+template <ActivationKind kind, class S, int V, class Walk>
+class Forward {
+  using C = Compute<S>;
+  using Arguments = ForwardArguments<typename Walk::Cut>;
+  static constexpr uint32_t kReadBatch = 4;     // accesses in flight
+  static constexpr uint32_t kSettleAfter = 16;  // batches
+  // Smooth activations of eight values need the registers for themselves.
+  static constexpr uint32_t kWriteBatch = kind == ActivationKind::Smooth && V == 8 ? 2 : 4;
+
+ public:
+  DEVICE Forward(const Arguments& a, Team<C>& team, uint32_t piece)
+      : a_(a),
+        team_(team),
+        walk_(a.cut, piece, team.rank()),
+        kept_(a.tensors.input, a.team, team.layout().kept, 0, walk_.threads()),
+        keptSteps_(walk_.steps() < a.team.keptSteps ? walk_.steps() : a.team.keptSteps),
+        shifts_(dynamicShared<C>(team.layout().coefficients)),
+        affines_(dynamicShared<Affine<C>>(team.layout().coefficients)),
+        moments_(dynamicShared<PreciseMoments>(team.layout().channels)) {}
+
+  DEVICE void run() {
+    bring();
+    measure();
+    finish();
+    if (a_.tensors.output == nullptr) return;
+    Affine<C> affine[Walk::kParts];
+    UNROLL
+    for (int p = 0; p < Walk::kParts; ++p) affine[p] = affines_.load(walk_.channelOf(p));
+    // What was read last may still be in the cache.
+    write(keptSteps_, walk_.steps(), affine, [&](uint32_t /*step*/, const Slot& slot) { return kept_.loadAgain(slot); });
+    write(0, keptSteps_, affine, [&](uint32_t step, const Slot& slot) { return kept_.load(step, slot); });
+  }
+
+ private:
+  DEVICE void bring() {
+    for (uint32_t group = 0; group < kGroups; ++group) {
+      const GroupOfSteps steps(keptSteps_, group);
+      for (uint32_t step = steps.begin; step < steps.end; ++step) kept_.begin(step, walk_.slot(step));
+      closeCopies();
+    }
+  }
+
+  // The middle of three of the chunk's values, so that a single outlier is never the shift.
+  DEVICE C sample(uint32_t channel) const {
+    const auto* const input = static_cast<const S*>(a_.tensors.input);
+    const int64_t count = walk_.count(channel);
+    const auto value = [&](int64_t i) { return static_cast<C>(widen(loadParameter(input + walk_.offset(channel, i)))); };
+    return middle(value(0), value(count / 2), value(count - 1));
+  }
+
+  // The block's moments, and then the team's. Where too much cancelled, the sums are taken again about the mean they gave.
+  DEVICE void measure() {
+    forChannels(walk_, [&](uint32_t c) { shifts_.store(c, sample(c)); });
+    syncBlock();
+    const SharedArray<Moments<C>> values = team_.template values<Moments<C>>();
+    const SharedArray<Pair<C>> scratch = dynamicShared<Pair<C>>(team_.layout().scratch);
+    for (bool again = false;; again = true) {
+      bool cancelledAny = false;
+      const auto store = [&](uint32_t c, const Pair<C>& sums) {
+        const auto count = static_cast<C>(walk_.count(c));
+        const Moments<C> moments = momentsFromSums(count, shifts_.load(c), sums.first, sums.second);
+        values.store(c, moments);
+        if (again || !cancelled(count, sums.first, sums.second)) return;
+        cancelledAny = true;
+        shifts_.store(c, moments.mean);
+      };
+      const auto sums = sumsAboutShifts();
+      addThreads(walk_, sums.total, AddPairs(), scratch, store);
+      if (!anyInBlock(cancelledAny)) break;
+    }
+    const SharedArray<Moments<C>> totals = team_.template total<Moments<C>>(walk_.channels(), AddMoments());
+    forChannels(walk_, [&](uint32_t c) { moments_.store(c, inDouble(totals.load(c))); });
+  }
+
+  DEVICE ShiftedSums<C, V, Walk::kParts> sumsAboutShifts() {
+    ShiftedSums<C, V, Walk::kParts> sums;
+    UNROLL
+    for (int p = 0; p < Walk::kParts; ++p) sums.shift[p] = shifts_.load(walk_.channelOf(p));
+    addOthers(sums);
+    for (uint32_t group = 0; group < kGroups; ++group) {
+      waitForGroup(group);
+      const GroupOfSteps steps(keptSteps_, group);
+      for (uint32_t step = steps.begin; step < steps.end; ++step) {
+        const Slot slot = walk_.slot(step);
+        sums.add(walk_, slot, kept_.load(step, slot));
+      }
+      sums.settle(walk_);
+    }
+    return sums;
+  }
+
+  // Those that are not kept.
+  DEVICE void addOthers(ShiftedSums<C, V, Walk::kParts>& sums) {
+    const uint32_t end = walk_.steps();
+    uint32_t batches = 0;
+    for (uint32_t step = keptSteps_; step < end; step += kReadBatch) {
+      Slot slots[kReadBatch];
+      Pack<S, V> packs[kReadBatch];
+      UNROLL
+      for (uint32_t b = 0; b < kReadBatch; ++b) {
+        slots[b] = step + b < end ? walk_.slot(step + b) : Slot{0, 0, 0};
+        packs[b] = kept_.loadAgain(slots[b]);
+      }
+      UNROLL
+      for (uint32_t b = 0; b < kReadBatch; ++b) sums.add(walk_, slots[b], packs[b]);
+      if (++batches % kSettleAfter == 0) sums.settle(walk_);
+    }
+  }
+
+  // Saved and running statistics, and the coefficients of the transform.
+  DEVICE void finish() {
+    bool imprecise = false;
+    forChannels(walk_, [&](uint32_t c) { imprecise = imprecise || needsPrecise(moments_.load(c), a_.results); });
+    if (anyInBlock(imprecise)) measurePrecisely();
+    forChannels(walk_, [&](uint32_t c) {
+      affines_.store(c, finishTraining<C>(a_.results, walk_.firstChannel() + c, moments_.load(c), team_.leads()));
+    });
+    syncBlock();
+  }
+
+  // All blocks of the team come here, or none: they have the same moments. Only those that are of no use are replaced.
+  DEVICE void measurePrecisely() {
+    const auto* const input = static_cast<const S*>(a_.tensors.input);
+    const auto replace = [&](const auto& change) {
+      const SharedArray<double> totals = team_.template total<double>(walk_.channels(), Add());
+      forChannels(walk_, [&](uint32_t c) {
+        PreciseMoments moments = moments_.load(c);
+        if (!needsPrecise(moments, a_.results)) return;
+        change(moments, totals.load(c));
+        moments_.store(c, moments);
+      });
+      syncBlock();
+    };
+    addPrecisely(input, [](double value, double /*mean*/) { return value; });
+    const double values = a_.results.valuesPerChannel;
+    replace([values](PreciseMoments& moments, double sum) { moments = {sum / values, static_cast<double>(NAN)}; });
+    addPrecisely(input, [](double value, double mean) { return (value - mean) * (value - mean); });
+    replace([](PreciseMoments& moments, double squares) { moments.m2 = squares; });
+  }
+
+  // The block's sums of term(value, mean) in double, as its values for the team.
+  template <class Term>
+  DEVICE void addPrecisely(const S* input, const Term& term) {
+    const SharedArray<double> values = team_.template values<double>();
+    double means[Walk::kParts], sums[Walk::kParts] = {};
+    UNROLL
+    for (int p = 0; p < Walk::kParts; ++p) means[p] = moments_.load(walk_.channelOf(p)).mean;
+    for (uint32_t step = 0; step < walk_.steps(); ++step) {
+      const Slot slot = walk_.slot(step);
+      const Pack<S, V> pack = loadSlot<S, V>(input, slot);
+      UNROLL
+      for (int p = 0; p < Walk::kParts; ++p) {
+        UNROLL
+        for (int e = 0; e < V; ++e) {
+          if (e >= slot.low && e < slot.high && walk_.part(e) == p) sums[p] += term(static_cast<double>(widen(pack.values[e])), means[p]);
+        }
+      }
+    }
+    addThreads(walk_, sums, Add(), dynamicShared<double>(team_.layout().scratch),
+               [&](uint32_t c, double total) { values.store(c, total); });
+  }
+
+  // From the last step to the first. Whole warps go on together, for the sake of the mask.
+  template <class Load>
+  DEVICE void write(uint32_t begin, uint32_t end, const Affine<C> (&affine)[Walk::kParts], const Load& load) {
+    for (; end > begin; end = end - begin > kWriteBatch ? end - kWriteBatch : begin) {
+      Slot slots[kWriteBatch];
+      Pack<S, V> input[kWriteBatch], residual[kWriteBatch];
+      UNROLL
+      for (uint32_t b = 0; b < kWriteBatch; ++b) {
+        const bool inside = b < end - begin;
+        slots[b] = inside ? walk_.slot(end - 1 - b) : Slot{0, 0, 0};
+        input[b] = inside ? load(end - 1 - b, slots[b]) : Pack<S, V>{};
+        residual[b] = loadOptional<S, V>(a_.tensors.residual, slots[b]);
+      }
+      UNROLL
+      for (uint32_t b = 0; b < kWriteBatch; ++b) {
+        uint32_t bits = 0;
+        const auto output = forwardPack<kind>(
+            a_.tensors, input[b], residual[b], [&](int e) { return ofElement(walk_, affine, e); }, bits);
+        storeSlot(static_cast<S*>(a_.tensors.output), slots[b], output);
+        if (a_.tensors.mask != nullptr) storeMask<V>(a_.tensors.mask, slots[b], bits);
+      }
+    }
+  }
+
+  const Arguments& a_;
+  Team<C>& team_;
+  const Walk walk_;
+  const Kept<S, V> kept_;
+  const uint32_t keptSteps_;
+  const SharedArray<C> shifts_;
+  const SharedArray<Affine<C>> affines_;
+  const SharedArray<PreciseMoments> moments_;
+};
+
+// The kernel's body.
+template <ActivationKind kind, class S, int V, class Walk>
+DEVICE void forward(const ForwardArguments<typename Walk::Cut>& a) {
+  Team<Compute<S>> team(a.team, a.exchange);
+  for (uint32_t piece = team.number(); piece < a.team.pieces; piece += a.team.teams) {
+    if (piece != team.number()) syncBlock();  // whoever still reads the last piece's coefficients
+    Forward<kind, S, V, Walk>(a, team, piece).run();
+  }
+  team.disband();
+}
+
+}  // namespace cuda_batchnorm::cuda

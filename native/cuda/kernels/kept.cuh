@@ -1,0 +1,61 @@
+// A tensor's chunk, of which the first steps of each thread are kept in shared memory. A thread reads there only what it brought.
+#pragma once
+
+#include "slots.cuh"
+
+namespace cuda_batchnorm::cuda {
+
+// Copies are waited for in so many groups, so that the first can be summed while the last are under way.
+constexpr uint32_t kGroups = 4;
+
+DEVICE void waitForGroup(uint32_t group) {
+  if (group == 0) waitForCopies<3>();
+  if (group == 1) waitForCopies<2>();
+  if (group == 2) waitForCopies<1>();
+  if (group == 3) waitForCopies<0>();
+}
+
+// The steps of a group; the last ones may be empty.
+struct GroupOfSteps {
+  uint32_t begin, end;
+  DEVICE GroupOfSteps(uint32_t steps, uint32_t group) {
+    const uint32_t most = (steps + kGroups - 1) / kGroups;
+    begin = group * most < steps ? group * most : steps;
+    end = begin + most < steps ? begin + most : steps;
+  }
+};
+
+template <class S, int V>
+class Kept {
+ public:
+  // The `number`-th tensor that is kept, from byte `begin` on. `threads` of the block have a place at each step.
+  DEVICE Kept(const void* tensor, const TeamCut& team, uint32_t begin, uint32_t number, uint32_t threads)
+      : tensor_(static_cast<const S*>(tensor)),
+        packs_(dynamicShared<Pack<S, V>>(begin + number * team.keptPlaces * kPackBytes)),
+        threads_(threads) {}
+
+  DEVICE void begin(uint32_t step, const Slot& slot) const {
+    if (slot.low >= slot.high) return;
+    if (kPackBytes == kAccessBytes && slot.low == 0 && slot.high == V) {
+      copy(step, slot);
+    } else {
+      packs_.store(place(step), loadSlot<S, V>(tensor_, slot));
+    }
+  }
+  DEVICE Pack<S, V> load(uint32_t step, const Slot& slot) const { return slot.low < slot.high ? packs_.load(place(step)) : Pack<S, V>{}; }
+  DEVICE Pack<S, V> loadAgain(const Slot& slot) const { return loadSlot<S, V>(tensor_, slot); }
+
+ private:
+  static constexpr uint32_t kPackBytes = sizeof(Pack<S, V>);
+
+  DEVICE uint32_t place(uint32_t step) const { return step * threads_ + threadIndex(); }
+  DEVICE void copy(uint32_t step, const Slot& slot) const {
+    if constexpr (kPackBytes == kAccessBytes) copyAsync(packs_, place(step), reinterpret_cast<const Pack<S, V>*>(tensor_ + slot.offset));
+  }
+
+  const S* tensor_;
+  SharedArray<Pack<S, V>> packs_;
+  uint32_t threads_;
+};
+
+}  // namespace cuda_batchnorm::cuda

@@ -1,0 +1,83 @@
+// How a block walks over its chunk of a tile of columns, where channels come last: each thread keeps V columns and goes down the rows.
+#pragma once
+
+#include "slots.cuh"
+#include "walk.cuh"
+
+namespace cuda_batchnorm::cuda {
+
+template <int V>
+class WalkColumns {
+ public:
+  using Cut = ColumnsCut;
+  static constexpr int kParts = V;
+
+  DEVICE WalkColumns(const ColumnsCut& cut, uint32_t tile, uint32_t chunk) : cut_(cut) {
+    x_ = threadIndex() % cut.threadsX;
+    y_ = threadIndex() / cut.threadsX;
+    column_ = int64_t{tile} * tileColumns() + x_ * V;
+    // A tile has all columns of its channels: it is as wide as the rows where they are folded.
+    firstChannel_ = tile * tileColumns();
+    firstRow_ = chunk * cut.rowsPerChunk;
+    rows_ = static_cast<uint32_t>(lesser(cut.rowsPerChunk, cut.rows - firstRow_));
+  }
+
+  DEVICE uint32_t firstChannel() const { return firstChannel_; }
+  DEVICE uint32_t channels() const { return static_cast<uint32_t>(lesser(tileColumns(), cut_.channels - firstChannel_)); }
+  DEVICE uint32_t threads() const { return cut_.threadsX * cut_.threadsY; }
+  DEVICE uint32_t steps() const { return (rows_ + cut_.threadsY - 1) / cut_.threadsY; }
+
+  // Cut short where the tensor ends.
+  DEVICE Slot slot(uint32_t step) const {
+    const uint32_t row = step * cut_.threadsY + y_;
+    const int64_t offset = (firstRow_ + row) * cut_.width + column_;
+    const int64_t left = row < rows_ && active() ? cut_.size - offset : 0;
+    return {offset, 0, static_cast<int32_t>(left < V ? left : V)};
+  }
+
+  DEVICE int part(int element) const { return element; }
+  DEVICE uint32_t channelOf(int part) const { return (x_ * V + static_cast<uint32_t>(part)) % channels(); }
+
+  DEVICE int64_t count(uint32_t /*channel*/) const {
+    const int64_t end = lesser((firstRow_ + rows_) * cut_.width, cut_.size);
+    return (end - firstRow_ * cut_.width) / cut_.channels;
+  }
+  DEVICE int64_t offset(uint32_t channel, int64_t i) const { return firstRow_ * cut_.width + i * cut_.channels + firstChannel_ + channel; }
+
+  // Rows of threads that a warp has together leave one value per column.
+  template <class T, class Add>
+  DEVICE void deposit(const T (&parts)[kParts], Add add, SharedArray<T> scratch) const {
+    const bool together = kWarpThreads % cut_.threadsX == 0;
+    UNROLL
+    for (uint32_t e = 0; e < kParts; ++e) {
+      T value = parts[e];
+      if (together) {
+        for (uint32_t step = cut_.threadsX; step < kWarpThreads; step *= 2) {
+          const T other = shuffleXor(value, step);
+          value = (laneIndex() & step) != 0 ? add(other, value) : add(value, other);
+        }
+      }
+      const uint32_t row = together ? warpIndex() : y_;
+      if (together ? laneIndex() < cut_.threadsX : y_ < cut_.threadsY) scratch.store(row * tileColumns() + x_ * V + e, value);
+    }
+  }
+  DEVICE uint32_t deposits() const {
+    return (kWarpThreads % cut_.threadsX == 0 ? blockThreads() / kWarpThreads : cut_.threadsY) * cut_.fold;
+  }
+  template <class T>
+  DEVICE T depositOf(uint32_t channel, uint32_t i, SharedArray<T> scratch) const {
+    const uint32_t row = i / cut_.fold;
+    return scratch.load(row * tileColumns() + (i - row * cut_.fold) * cut_.channels + channel);
+  }
+
+ private:
+  DEVICE uint32_t tileColumns() const { return cut_.threadsX * V; }
+  // The others only keep it company at barriers.
+  DEVICE bool active() const { return y_ < cut_.threadsY && column_ < cut_.width; }
+
+  const ColumnsCut& cut_;
+  int64_t column_, firstRow_;
+  uint32_t x_, y_, firstChannel_, rows_;
+};
+
+}  // namespace cuda_batchnorm::cuda
