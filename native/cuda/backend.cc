@@ -39,7 +39,7 @@ class Operations {
 
  private:
   void launch(const Step& step) const {
-    const KernelChoice choice = {request_.problem.dtype, step.wide, step.shape};
+    const KernelChoice choice = {request_.problem.dtype, step.wide, step.whole, step.shape};
     const cudaStream_t stream = stream_.handle();
     switch (step.kernel) {
       case Kernel::ForwardOfRuns:

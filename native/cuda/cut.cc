@@ -43,6 +43,7 @@ void cutRuns(Cut& cut, const Problem& p, int64_t blocks) {
   }
   const bool aligned = p.inner % width == 0 && runs.partLength % width == 0;
   const int64_t slots = slotsOf(runs.partLength, aligned, width);
+  cut.whole = aligned;
   cut.pieces = static_cast<uint32_t>(p.channels);
   cut.blocks = static_cast<uint32_t>(ceilDiv(p.outer, runs.rowsPerChunk)) * runs.partsPerRun;
   cut.scratchValues = cut.threads / kWarp;
@@ -158,6 +159,7 @@ void cutColumns(Cut& cut, const Problem& p, int64_t blocks, uint32_t tile) {
   columns.rowsPerChunk = ceilDiv(columns.rows, blocks);
   const auto tileColumns = static_cast<uint32_t>(columns.threadsX * width);
   const bool together = columns.threadsX <= kWarp && isPowerOfTwo(columns.threadsX);
+  cut.whole = columns.size % columns.width == 0;
   cut.pieces = columns.tiles;
   cut.blocks = static_cast<uint32_t>(ceilDiv(columns.rows, columns.rowsPerChunk));
   cut.channels = std::min(tileColumns, columns.channels);

@@ -19,6 +19,7 @@ struct Cut {
   bool wide = true;      // 16-byte accesses; else an element at a time
   uint32_t threads = 0;  // of a block; none where it cannot be cut so
   int64_t accessElements = 1;
+  bool whole = true;  // no access is filled in part
   uint32_t pieces = 1;
   uint32_t blocks = 1;         // of a team
   uint32_t channels = 1;       // of a piece, at most

@@ -97,6 +97,7 @@ class Planner {
     step.shape.sharedBytes = best.sharedBytes;
     step.shape.cluster = best.team.kind == TeamKind::Cluster ? best.team.blocks : 1;
     step.shape.cooperative = best.team.kind == TeamKind::Grid;
+    step.whole = best.cut.whole;
     step.blocksPerProcessor = best.blocksPerProcessor;
     step.bytesRead = best.cut.beyond(best.team.keptSteps) * work.bytesPerReread;
     if (best.team.kind != TeamKind::Grid || !(r_.operation != Operation::Backward || r_.needsSums())) return step;
@@ -150,6 +151,7 @@ class Planner {
     cut = cutProblem(p_, Way::Columns, wide(), r_.mask, std::min(ceilDiv(wanted, cut.pieces), most), kTransformThreads, kTile);
     plan_.columns = cut.columns;
     Step& step = add(Kernel::TransformColumns, wide());
+    step.whole = cut.whole;
     step.shape.grid = cut.pieces * cut.blocks;
     step.shape.block = kTransformThreads;
     step.shape.sharedBytes = cut.channels * sizes_.affine();
@@ -160,6 +162,7 @@ class Planner {
   void transformInOrder() {
     plan_.inOrder = cutInOrder(p_, r_.wide, sizes_.affine());
     Step& step = add(Kernel::TransformInOrder, r_.wide);
+    step.whole = p_.size() % accessWidth(p_, r_.wide) == 0;
     step.shape.grid = static_cast<uint32_t>(ceilDiv(p_.size(), plan_.inOrder.elementsPerBlock));
     step.shape.block = kTransformThreads;
     step.shape.sharedBytes = static_cast<uint32_t>(plan_.inOrder.elementsPerBlock / p_.inner + 2) * sizes_.affine();

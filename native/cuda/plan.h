@@ -43,7 +43,8 @@ const char* name(TeamKind kind);
 // serve.
 struct Step {
   Kernel kernel = Kernel::TransformInOrder;
-  bool wide = true;  // 16-byte accesses; else an element at a time
+  bool wide = true;   // 16-byte accesses; else an element at a time
+  bool whole = true;  // no access is filled in part
   LaunchShape shape;
   uint32_t blocksPerProcessor = 1;  // at least, at once
   int64_t bytesRead = 0;

@@ -7,16 +7,24 @@ import { batchNormBackward, batchNormInference, batchNormTraining, type DType, T
 import { describeEmulated } from '../helpers/cuda';
 import { device } from '../helpers/device';
 import { emulator, type KernelCounters } from '../helpers/emulator';
-import { withShared } from '../helpers/shared';
+import { skip, withShared } from '../helpers/shared';
 
 const OPERATIONS = ['trainingForward', 'inferenceForward', 'backward'] as const;
 type Operation = (typeof OPERATIONS)[number];
+const BYTES = { float32: 4, bfloat16: 2 };
+type CountedType = keyof typeof BYTES;
 
 interface Shapes {
   shapes: { shapes_resnet_50: { active: { shape_nc_spatial: [number, number, number, number] }[] } };
 }
 
 const SECTOR = 32;
+/** Pictures; 32 or 256 take minutes on the emulator, and show the same. */
+const BATCH = Number(process.env.CUDA_BATCHNORM_COUNTED_BATCH ?? 2);
+/** A channel fits where so many blocks have room for it, with so many bytes each. */
+const [CLUSTER, ROOM] = [8, 200 * 1024];
+/** Per channel: three are saved, two read and written; what counts where there are few pictures. */
+const STATISTICS_BYTES = 7 * 4;
 /** Data that has a variance; its values do not matter. */
 const pattern = (count: number): Float32Array => Float32Array.from({ length: count }, (_, i) => (i % 1021) / 512 - 1);
 
@@ -30,14 +38,14 @@ describeEmulated('the bytes that kernels move', function () {
       shape_nc_spatial: [, channels, height, width],
     } of shapes.shapes_resnet_50.active) {
       for (const dtype of ['float32', 'bfloat16'] as const) {
-        describeProblem([2, channels, height, width], 1, dtype);
-        describeProblem([2, height, width, channels], -1, dtype);
+        describeProblem([BATCH, channels, height, width], 1, dtype);
+        describeProblem([BATCH, height, width, channels], -1, dtype);
       }
     }
   });
 });
 
-function describeProblem(shape: readonly number[], axis: 1 | -1, dtype: DType): void {
+function describeProblem(shape: readonly number[], axis: 1 | -1, dtype: CountedType): void {
   describe(`of [${shape}], channels ${axis === 1 ? 'first' : 'last'}, ${dtype}`, () => {
     let counted: Record<Operation, KernelCounters[]>;
     before(async () => {
@@ -48,13 +56,31 @@ function describeProblem(shape: readonly number[], axis: 1 | -1, dtype: DType): 
       for (const operation of OPERATIONS) expectPlanned(counted[operation], planOf(operation, shape, axis, dtype), operation);
     });
 
+    if (axis === 1) {
+      it('are each tensor once, where a cluster has room for a channel', function () {
+        const channelBytes = bytesOf(shape, dtype) / shape[1]!;
+        const fits = (tensors: number) => Math.ceil((tensors * channelBytes) / ROOM) <= CLUSTER;
+        if (!fits(1)) skip(this, 'a channel has no room');
+        const ofChannels = (shape[1]! * STATISTICS_BYTES) / bytesOf(shape, dtype);
+        expect(tensorsMoved(counted.trainingForward, shape, dtype), 'training forward').to.be.within(2, 2.05 + ofChannels);
+        expect(tensorsMoved(counted.inferenceForward, shape, dtype), 'inference').to.equal(2);
+        if (fits(2)) expect(tensorsMoved(counted.backward, shape, dtype), 'backward').to.be.within(3, 3.05 + ofChannels);
+      });
+    }
+
     // Where runs of a channel, or rows of all channels, begin in the middle of a sector, it is shared with the one before.
-    if ((runLength(shape, axis) * (dtype === 'float32' ? 4 : 2)) % SECTOR === 0) {
+    if ((runLength(shape, axis) * BYTES[dtype]) % SECTOR === 0) {
       it('are whole sectors', () => {
         for (const operation of OPERATIONS) expectCoalesced(counted[operation], operation);
       });
     }
   });
+}
+
+const bytesOf = (shape: readonly number[], dtype: CountedType): number => shape.reduce((product, size) => product * size, BYTES[dtype]);
+
+function tensorsMoved(counters: readonly KernelCounters[], shape: readonly number[], dtype: CountedType): number {
+  return counters.reduce((sum, { loadBytes, storeBytes }) => sum + loadBytes + storeBytes, 0) / bytesOf(shape, dtype);
 }
 
 function runLength(shape: readonly number[], axis: 1 | -1): number {

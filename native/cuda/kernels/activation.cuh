@@ -30,13 +30,17 @@ DEVICE C sigmoid(C x) {
   return C{1} / (C{1} + exponential(-x));
 }
 
+// Of relu and leakyRelu.
+template <class C>
+DEVICE C rectify(Activation activation, C z) {
+  const C below = activation == Activation::Relu ? C{0} : z * kLeakySlope<C>;
+  return z <= C{0} ? below : z;
+}
+
 template <ActivationKind kind, class C>
 DEVICE C activate(Activation activation, C z) {
-  if (kind == ActivationKind::Linear) {
-    if (activation == Activation::Identity) return z;
-    const C below = activation == Activation::Relu ? C{0} : z * kLeakySlope<C>;
-    return z <= C{0} ? below : z;
-  }
+  if (kind == ActivationKind::Identity) return z;
+  if (kind == ActivationKind::Rectified) return rectify(activation, z);
   switch (activation) {
     case Activation::Elu:
       return z > C{0} ? z : exponentialMinusOne(z);
@@ -46,8 +50,12 @@ DEVICE C activate(Activation activation, C z) {
       return hyperbolicTangent(z);
     case Activation::Silu:
       return z * sigmoid(z);
+    case Activation::Gelu:
+      return z * normalDistribution(z);
+    case Activation::Identity:
+      return z;
     default:
-      return z * normalDistribution(z);  // gelu
+      return rectify(activation, z);
   }
 }
 
@@ -67,10 +75,8 @@ DEVICE C sideGradient(Activation activation, bool positive, C gradient) {
 // The gradient at z, given the one at activate(z).
 template <ActivationKind kind, class C>
 DEVICE C activationGradient(Activation activation, C z, C gradient) {
-  if (kind == ActivationKind::Linear) {
-    if (activation == Activation::Identity) return gradient;
-    return sideGradient(activation, isPositive(activation, z), gradient);
-  }
+  if (kind == ActivationKind::Identity) return gradient;
+  if (kind == ActivationKind::Rectified) return sideGradient(activation, isPositive(activation, z), gradient);
   switch (activation) {
     case Activation::Elu:
       return z > C{0} ? gradient : gradient * exponential(z);
@@ -86,8 +92,12 @@ DEVICE C activationGradient(Activation activation, C z, C gradient) {
       const C s = sigmoid(z);
       return gradient * (s * multiplyAdd(z, C{1} - s, C{1}));
     }
-    default:  // gelu
+    case Activation::Gelu:
       return gradient * multiplyAdd(z, normalDensity(z), normalDistribution(z));
+    case Activation::Identity:
+      return gradient;
+    default:
+      return sideGradient(activation, isPositive(activation, z), gradient);
   }
 }
 

@@ -36,10 +36,11 @@ struct GradientSums {
 template <ActivationKind kind, class S, int V, class Walk>
 class Backward {
   using C = Compute<S>;
+  using Slot = typename Walk::Slot;
   using Arguments = BackwardArguments<typename Walk::Cut>;
   using Sums = GradientSums<C, V, Walk::kParts>;
   // Accesses of each tensor in flight; where registers are full of coefficients, or a smooth activation wants them, fewer.
-  static constexpr bool kCrowded = Walk::kParts == 8 || (kind == ActivationKind::Smooth && sizeof(C) == 8);
+  static constexpr bool kCrowded = Walk::kParts == 8 || (kind >= ActivationKind::Smooth && sizeof(C) == 8);
   static constexpr uint32_t kBatch = kCrowded ? 1 : 2;
   static constexpr uint32_t kSettleAfter = 32;  // batches
 
@@ -100,10 +101,10 @@ class Backward {
   }
 
   DEVICE void add(Sums& sums, const Slot& slot, const BackwardPacks<S, V>& packs, const BackwardAffine<C> (&affine)[Walk::kParts]) const {
-    const bool whole = slot.low == 0 && slot.high == V;
+    if (!slot.some()) return;
     UNROLL
     for (int e = 0; e < V; ++e) {
-      if (!whole && (e < slot.low || e >= slot.high)) continue;
+      if (!slot.has(e)) continue;
       const Affine<C> forward = ofElement(walk_, affine, e).forward;
       const C dz = preActivationGradient<kind>(a_.tensors, packs, e, forward);
       sums.add(e, dz, static_cast<C>(widen(packs.input.values[e])) - forward.mean);
@@ -149,7 +150,7 @@ class Backward {
       UNROLL
       for (uint32_t b = 0; b < kBatch; ++b) {
         const uint32_t step = lastFirst ? count - 1 - (i + b) : i + b;
-        slots[b] = i + b < count ? walk_.slot(begin + step) : Slot{0, 0, 0};
+        slots[b] = i + b < count ? walk_.slot(begin + step) : Slot{};
         packs[b].load(a_.tensors, slots[b]);
       }
       UNROLL

@@ -5,14 +5,14 @@
 
 namespace cuda_batchnorm::cuda {
 
-template <ActivationKind kind, class S, int V>
+template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) backwardOfColumns(const BackwardArguments<ColumnsCut> a) {
-  backward<kind, S, V, WalkColumns<V>>(a);
+  backward<Variant::kind, S, Variant::width, WalkColumns<Variant::width, Variant::whole>>(a);
 }
 
 void launchBackward(const KernelChoice& choice, cudaStream_t stream, const BackwardArguments<ColumnsCut>& arguments) {
-  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
-    launch(backwardOfColumns<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+    launch(backwardOfColumns<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }
 

@@ -5,14 +5,14 @@
 
 namespace cuda_batchnorm::cuda {
 
-template <ActivationKind kind, class S, int V>
+template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) backwardOfPlanes(const BackwardArguments<PlanesCut> a) {
-  backward<kind, S, V, WalkPlanes<V>>(a);
+  backward<Variant::kind, S, Variant::width, WalkPlanes<Variant::width>>(a);
 }
 
 void launchBackward(const KernelChoice& choice, cudaStream_t stream, const BackwardArguments<PlanesCut>& arguments) {
-  forWideElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
-    launch(backwardOfPlanes<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forWholeVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+    launch(backwardOfPlanes<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }
 

@@ -7,82 +7,72 @@
 
 namespace cuda_batchnorm::cuda {
 
-// Piecewise linear activations cost nothing beside memory; the others bring code and registers that only they should pay for.
-enum class ActivationKind { Linear, Smooth };
+// What an activation costs only those should pay who want it: identity nothing at all, a rectifier little beside memory, the others code
+// and registers. `Any` can do all of them, and is for the accesses that are rare.
+enum class ActivationKind { Identity, Rectified, Smooth, Any };
 
 inline ActivationKind kindOf(Activation activation) {
-  const bool linear = activation == Activation::Identity || activation == Activation::Relu || activation == Activation::LeakyRelu;
-  return linear ? ActivationKind::Linear : ActivationKind::Smooth;
+  if (activation == Activation::Identity) return ActivationKind::Identity;
+  return activation == Activation::Relu || activation == Activation::LeakyRelu ? ActivationKind::Rectified : ActivationKind::Smooth;
 }
 
 struct KernelChoice {
   DType dtype = DType::Float32;
-  bool wide = true;  // 16-byte accesses; else an element at a time, for tensors at odd addresses
+  bool wide = true;   // 16-byte accesses; else an element at a time, for tensors at odd addresses
+  bool whole = true;  // no access is filled in part
   LaunchShape shape;
 };
 
-template <int V>
-struct Width {
-  static constexpr int value = V;
+// What a kernel is compiled for: V elements of an access.
+template <int V, bool isWhole, ActivationKind activationKind>
+struct Variant {
+  static constexpr int width = V;
+  static constexpr bool whole = isWhole;
+  static constexpr ActivationKind kind = activationKind;
 };
 
-template <class S, class Body>
-void forWidth(bool wide, const Body& body) {
-  if (wide) {
-    body(S(), Width<16 / sizeof(S)>());
-  } else {
-    body(S(), Width<1>());
-  }
-}
-
-// Calls body(S(), Width<V>()): the element type and how many elements an access has.
+// Calls body(S()): the element type.
 template <class Body>
-void forElement(const KernelChoice& choice, const Body& body) {
-  switch (choice.dtype) {
+void forElement(DType dtype, const Body& body) {
+  switch (dtype) {
     case DType::Float32:
-      return forWidth<float>(choice.wide, body);
+      return body(float());
     case DType::Float64:
-      return forWidth<double>(choice.wide, body);
+      return body(double());
     case DType::Float16:
-      return forWidth<Float16>(choice.wide, body);
+      return body(Float16());
     case DType::BFloat16:
-      return forWidth<BFloat16>(choice.wide, body);
+      return body(BFloat16());
   }
 }
 
-template <ActivationKind kind>
-struct KindOf {
-  static constexpr ActivationKind value = kind;
-};
-
-template <class S, class Width, class Body>
-void forKind(Activation activation, S element, Width width, const Body& body) {
-  if (kindOf(activation) == ActivationKind::Linear) {
-    body(element, width, KindOf<ActivationKind::Linear>());
-  } else {
-    body(element, width, KindOf<ActivationKind::Smooth>());
-  }
-}
-
-// The same with the kind of the activation: body(S(), Width<V>(), KindOf<kind>()).
+// Calls body(S(), Variant()), for kernels whose accesses are always whole and 16 bytes wide.
 template <class Body>
-void forElementAndKind(const KernelChoice& choice, Activation activation, const Body& body) {
-  forElement(choice, [&](auto element, auto width) { forKind(activation, element, width, body); });
+void forWholeVariant(const KernelChoice& choice, Activation activation, const Body& body) {
+  forElement(choice.dtype, [&](auto element) {
+    constexpr int kWidth = 16 / sizeof(element);
+    switch (kindOf(activation)) {
+      case ActivationKind::Identity:
+        return body(element, Variant<kWidth, true, ActivationKind::Identity>());
+      case ActivationKind::Rectified:
+        return body(element, Variant<kWidth, true, ActivationKind::Rectified>());
+      default:
+        return body(element, Variant<kWidth, true, ActivationKind::Smooth>());
+    }
+  });
 }
 
-// For kernels whose accesses are always 16 bytes wide.
+// The same for those whose accesses need not be.
 template <class Body>
-void forWideElementAndKind(const KernelChoice& choice, Activation activation, const Body& body) {
-  switch (choice.dtype) {
-    case DType::Float32:
-      return forKind(activation, float(), Width<4>(), body);
-    case DType::Float64:
-      return forKind(activation, double(), Width<2>(), body);
-    case DType::Float16:
-      return forKind(activation, Float16(), Width<8>(), body);
-    case DType::BFloat16:
-      return forKind(activation, BFloat16(), Width<8>(), body);
-  }
+void forVariant(const KernelChoice& choice, Activation activation, const Body& body) {
+  if (choice.wide && choice.whole) return forWholeVariant(choice, activation, body);
+  forElement(choice.dtype, [&](auto element) {
+    if (choice.wide) {
+      body(element, Variant<16 / sizeof(element), false, ActivationKind::Any>());
+    } else {
+      body(element, Variant<1, true, ActivationKind::Any>());
+    }
+  });
 }
 
 }  // namespace cuda_batchnorm::cuda

@@ -9,20 +9,20 @@
 namespace cuda_batchnorm::cuda {
 
 // Bits of the slot's elements, from the lowest. An access never straddles bytes: its first element's index is a multiple of V.
-template <int V>
+template <class Slot>
 DEVICE uint32_t loadMask(const uint8_t* mask, const Slot& slot) {
-  if (slot.low >= slot.high) return 0;
+  if (!slot.some()) return 0;
   return static_cast<uint32_t>(loadReadOnly(mask + slot.offset / 8)) >> (slot.offset % 8);
 }
 
 // All lanes of the warp take part, and lane l + 1 has the slot after lane l's wherever they share a byte.
-template <int V>
+template <int V, class Slot>
 DEVICE void storeMask(uint8_t* mask, const Slot& slot, uint32_t bits) {
   constexpr uint32_t kLanes = 8 / V;  // that share a byte
   bits <<= laneIndex() % kLanes * V;
   UNROLL
   for (uint32_t step = 1; step < kLanes; step <<= 1) bits |= shuffleXor(bits, step);
-  if (laneIndex() % kLanes == 0 && slot.low < slot.high) storeGlobal(mask + slot.offset / 8, static_cast<uint8_t>(bits));
+  if (laneIndex() % kLanes == 0 && slot.some()) storeGlobal(mask + slot.offset / 8, static_cast<uint8_t>(bits));
 }
 
 // affineAt(e) gives the coefficients of the slot's element e. Sets `bits` where the pre-activation is not below or at 0.
@@ -36,14 +36,14 @@ DEVICE Pack<S, V> forwardPack(const ForwardTensors& tensors, const Pack<S, V>& i
   for (int e = 0; e < V; ++e) {
     C z = affineAt(e).apply(widen(input.values[e]));
     if (tensors.residual != nullptr) z += widen(residual.values[e]);
-    bits |= (isPositive(tensors.activation, z) ? 1u : 0u) << e;
+    if (kind != ActivationKind::Identity) bits |= (isPositive(tensors.activation, z) ? 1u : 0u) << e;
     output.values[e] = narrow<S>(activate<kind>(tensors.activation, z));
   }
   return output;
 }
 
 // Zeros where there is no such tensor.
-template <class S, int V>
+template <class S, int V, class Slot>
 DEVICE Pack<S, V> loadOptional(const void* tensor, const Slot& slot) {
   if (tensor == nullptr) return {};
   return loadSlot<S, V>(static_cast<const S*>(tensor), slot);
@@ -55,6 +55,7 @@ struct BackwardPacks {
   Pack<S, V> input, gradOutput, residual;
   uint32_t bits;
 
+  template <class Slot>
   DEVICE void load(const BackwardTensors& tensors, const Slot& slot) {
     input = loadOptional<S, V>(tensors.input, slot);
     gradOutput = loadSlot<S, V>(static_cast<const S*>(tensors.gradOutput), slot);
@@ -62,9 +63,10 @@ struct BackwardPacks {
   }
 
   // What tells on which side of 0 the pre-activation fell, but for the input.
+  template <class Slot>
   DEVICE void loadSides(const BackwardTensors& tensors, const Slot& slot) {
     residual = loadOptional<S, V>(tensors.mask == nullptr ? tensors.residual : nullptr, slot);
-    bits = tensors.mask == nullptr ? 0 : loadMask<V>(tensors.mask, slot);
+    bits = tensors.mask == nullptr ? 0 : loadMask(tensors.mask, slot);
   }
 };
 
@@ -74,9 +76,9 @@ DEVICE Compute<S> preActivationGradient(const BackwardTensors& tensors, const Ba
                                         const Affine<Compute<S>>& affine) {
   using C = Compute<S>;
   const C gradient = widen(packs.gradOutput.values[e]);
-  if (kind == ActivationKind::Linear) {
-    if (tensors.activation == Activation::Identity) return gradient;
-    if (tensors.mask != nullptr) return sideGradient(tensors.activation, (packs.bits >> e & 1) != 0, gradient);
+  if (kind == ActivationKind::Identity) return gradient;
+  if (kind != ActivationKind::Smooth && tensors.mask != nullptr) {
+    return sideGradient(tensors.activation, (packs.bits >> e & 1) != 0, gradient);
   }
   C z = affine.apply(widen(packs.input.values[e]));
   if (tensors.residual != nullptr) z += widen(packs.residual.values[e]);
@@ -91,7 +93,7 @@ DEVICE C inputGradient(const BackwardTensors& tensors, C x, C dz, const Backward
 }
 
 // Writes the gradients of the slot's elements; affineAt(e) gives their coefficients.
-template <ActivationKind kind, class S, int V, class AffineAt>
+template <ActivationKind kind, class S, int V, class Slot, class AffineAt>
 DEVICE void storeGradients(const BackwardTensors& tensors, const Slot& slot, const BackwardPacks<S, V>& packs, const AffineAt& affineAt) {
   using C = Compute<S>;
   Pack<S, V> gradInput, gradResidual;

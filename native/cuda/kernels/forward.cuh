@@ -16,11 +16,11 @@ struct ShiftedSums {
   Pair<C> total[parts] = {};
 
   template <class Walk, class S>
-  DEVICE void add(const Walk& walk, const Slot& slot, const Pack<S, V>& pack) {
-    const bool whole = slot.low == 0 && slot.high == V;
+  DEVICE void add(const Walk& walk, const typename Walk::Slot& slot, const Pack<S, V>& pack) {
+    if (!slot.some()) return;
     UNROLL
     for (int e = 0; e < V; ++e) {
-      if (!whole && (e < slot.low || e >= slot.high)) continue;
+      if (!slot.has(e)) continue;
       const C d = widen(pack.values[e]) - ofElement(walk, shift, e);
       sum[e] += d;
       squares[e] = multiplyAdd(d, d, squares[e]);
@@ -44,11 +44,13 @@ struct ShiftedSums {
 template <ActivationKind kind, class S, int V, class Walk>
 class Forward {
   using C = Compute<S>;
+  using Slot = typename Walk::Slot;
   using Arguments = ForwardArguments<typename Walk::Cut>;
+  static constexpr uint32_t kSamples = 8;
   static constexpr uint32_t kReadBatch = 4;     // accesses in flight
   static constexpr uint32_t kSettleAfter = 16;  // batches
   // Smooth activations of eight values need the registers for themselves.
-  static constexpr uint32_t kWriteBatch = kind == ActivationKind::Smooth && V == 8 ? 2 : 4;
+  static constexpr uint32_t kWriteBatch = kind >= ActivationKind::Smooth && V == 8 ? 2 : 4;
 
  public:
   DEVICE Forward(const Arguments& a, Team<C>& team, uint32_t piece)
@@ -83,12 +85,23 @@ class Forward {
     }
   }
 
-  // The middle of three of the chunk's values, so that a single outlier is never the shift.
+  // The mean of some of the chunk's values, the least and the greatest left out, so that a single outlier says nothing.
   DEVICE C sample(uint32_t channel) const {
     const auto* const input = static_cast<const S*>(a_.tensors.input);
     const int64_t count = walk_.count(channel);
-    const auto value = [&](int64_t i) { return static_cast<C>(widen(loadParameter(input + walk_.offset(channel, i)))); };
-    return middle(value(0), value(count / 2), value(count - 1));
+    C values[kSamples];
+    UNROLL
+    for (uint32_t i = 0; i < kSamples; ++i) {
+      values[i] = static_cast<C>(widen(loadParameter(input + walk_.offset(channel, i * count / kSamples))));
+    }
+    C sum = 0, least = values[0], greatest = values[0];
+    UNROLL
+    for (uint32_t i = 0; i < kSamples; ++i) {
+      sum += values[i];
+      least = values[i] < least ? values[i] : least;
+      greatest = values[i] > greatest ? values[i] : greatest;
+    }
+    return (sum - least - greatest) / (kSamples - 2);
   }
 
   // The block's moments, and then the team's. Where too much cancelled, the sums are taken again about the mean they gave.
@@ -141,7 +154,7 @@ class Forward {
       Pack<S, V> packs[kReadBatch];
       UNROLL
       for (uint32_t b = 0; b < kReadBatch; ++b) {
-        slots[b] = step + b < end ? walk_.slot(step + b) : Slot{0, 0, 0};
+        slots[b] = step + b < end ? walk_.slot(step + b) : Slot{};
         packs[b] = kept_.loadAgain(slots[b]);
       }
       UNROLL
@@ -195,7 +208,7 @@ class Forward {
       for (int p = 0; p < Walk::kParts; ++p) {
         UNROLL
         for (int e = 0; e < V; ++e) {
-          if (e >= slot.low && e < slot.high && walk_.part(e) == p) sums[p] += term(static_cast<double>(widen(pack.values[e])), means[p]);
+          if (slot.has(e) && walk_.part(e) == p) sums[p] += term(static_cast<double>(widen(pack.values[e])), means[p]);
         }
       }
     }
@@ -212,7 +225,7 @@ class Forward {
       UNROLL
       for (uint32_t b = 0; b < kWriteBatch; ++b) {
         const bool inside = b < end - begin;
-        slots[b] = inside ? walk_.slot(end - 1 - b) : Slot{0, 0, 0};
+        slots[b] = inside ? walk_.slot(end - 1 - b) : Slot{};
         input[b] = inside ? load(end - 1 - b, slots[b]) : Pack<S, V>{};
         residual[b] = loadOptional<S, V>(a_.tensors.residual, slots[b]);
       }

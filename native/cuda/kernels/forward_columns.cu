@@ -5,14 +5,14 @@
 
 namespace cuda_batchnorm::cuda {
 
-template <ActivationKind kind, class S, int V>
+template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) forwardOfColumns(const ForwardArguments<ColumnsCut> a) {
-  forward<kind, S, V, WalkColumns<V>>(a);
+  forward<Variant::kind, S, Variant::width, WalkColumns<Variant::width, Variant::whole>>(a);
 }
 
 void launchForward(const KernelChoice& choice, cudaStream_t stream, const ForwardArguments<ColumnsCut>& arguments) {
-  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
-    launch(forwardOfColumns<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+    launch(forwardOfColumns<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }
 

@@ -5,14 +5,14 @@
 
 namespace cuda_batchnorm::cuda {
 
-template <ActivationKind kind, class S, int V>
+template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) forwardOfPlanes(const ForwardArguments<PlanesCut> a) {
-  forward<kind, S, V, WalkPlanes<V>>(a);
+  forward<Variant::kind, S, Variant::width, WalkPlanes<Variant::width>>(a);
 }
 
 void launchForward(const KernelChoice& choice, cudaStream_t stream, const ForwardArguments<PlanesCut>& arguments) {
-  forWideElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
-    launch(forwardOfPlanes<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forWholeVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+    launch(forwardOfPlanes<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }
 

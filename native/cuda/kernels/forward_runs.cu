@@ -5,14 +5,14 @@
 
 namespace cuda_batchnorm::cuda {
 
-template <ActivationKind kind, class S, int V>
+template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) forwardOfRuns(const ForwardArguments<RunsCut> a) {
-  forward<kind, S, V, WalkRuns<V>>(a);
+  forward<Variant::kind, S, Variant::width, WalkRuns<Variant::width, Variant::whole>>(a);
 }
 
 void launchForward(const KernelChoice& choice, cudaStream_t stream, const ForwardArguments<RunsCut>& arguments) {
-  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
-    launch(forwardOfRuns<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+    launch(forwardOfRuns<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }
 

@@ -5,9 +5,11 @@
 
 namespace cuda_batchnorm::cuda {
 
-template <int V>
+template <int V, bool whole>
 class ChunkInOrder {
  public:
+  using Slot = typename SlotOf<whole>::Type;
+
   DEVICE explicit ChunkInOrder(const InOrderCut& cut) : cut_(cut), start_(int64_t{blockIndex()} * cut.elementsPerBlock) {
     const int64_t left = cut.size - start_;
     elements_ = static_cast<uint32_t>(left < cut.elementsPerBlock ? left : cut.elementsPerBlock);
@@ -24,8 +26,12 @@ class ChunkInOrder {
   // The i-th access of this thread; empty where the block has no more.
   DEVICE Slot slot(uint32_t i) const {
     const uint32_t at = local(i);
-    const uint32_t left = at < elements_ ? elements_ - at : 0;
-    return {start_ + at, 0, static_cast<int32_t>(left < V ? left : V)};
+    if constexpr (whole) {
+      return {start_ + at, at < elements_};
+    } else {
+      const uint32_t left = at < elements_ ? elements_ - at : 0;
+      return {start_ + at, 0, static_cast<int32_t>(left < V ? left : V)};
+    }
   }
   DEVICE uint32_t runOf(uint32_t i, int e) const { return run(local(i) + static_cast<uint32_t>(e)); }
 

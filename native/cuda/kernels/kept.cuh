@@ -34,23 +34,31 @@ class Kept {
         packs_(dynamicShared<Pack<S, V>>(begin + number * team.keptPlaces * kPackBytes)),
         threads_(threads) {}
 
+  template <class Slot>
   DEVICE void begin(uint32_t step, const Slot& slot) const {
-    if (slot.low >= slot.high) return;
-    if (kPackBytes == kAccessBytes && slot.low == 0 && slot.high == V) {
-      copy(step, slot);
+    if (!slot.some()) return;
+    if (kPackBytes == kAccessBytes && slot.whole(V)) {
+      copy(step, slot.offset);
     } else {
       packs_.store(place(step), loadSlot<S, V>(tensor_, slot));
     }
   }
-  DEVICE Pack<S, V> load(uint32_t step, const Slot& slot) const { return slot.low < slot.high ? packs_.load(place(step)) : Pack<S, V>{}; }
-  DEVICE Pack<S, V> loadAgain(const Slot& slot) const { return loadSlot<S, V>(tensor_, slot); }
+  template <class Slot>
+  DEVICE Pack<S, V> load(uint32_t step, const Slot& slot) const {
+    if (!slot.some()) return {};
+    return packs_.load(place(step));
+  }
+  template <class Slot>
+  DEVICE Pack<S, V> loadAgain(const Slot& slot) const {
+    return loadSlot<S, V>(tensor_, slot);
+  }
 
  private:
   static constexpr uint32_t kPackBytes = sizeof(Pack<S, V>);
 
   DEVICE uint32_t place(uint32_t step) const { return step * threads_ + threadIndex(); }
-  DEVICE void copy(uint32_t step, const Slot& slot) const {
-    if constexpr (kPackBytes == kAccessBytes) copyAsync(packs_, place(step), reinterpret_cast<const Pack<S, V>*>(tensor_ + slot.offset));
+  DEVICE void copy(uint32_t step, int64_t offset) const {
+    if constexpr (kPackBytes == kAccessBytes) copyAsync(packs_, place(step), reinterpret_cast<const Pack<S, V>*>(tensor_ + offset));
   }
 
   const S* tensor_;

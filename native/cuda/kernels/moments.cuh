@@ -33,20 +33,12 @@ DEVICE Moments<C> momentsFromSums(C count, C shift, C sum, C squares) {
   return {count, mean.sum, mean.rest, squares - sum * distance};
 }
 
-// Whether so much cancelled that the sums have to be taken again about the mean they gave. Values drawn from one distribution are
-// nearly never that far from their mean; outliers are.
+// Whether so much cancelled that the sums have to be taken again about the mean they gave: where the shift is more than a deviation away
+// from it.
 template <class C>
 DEVICE bool cancelled(C count, C sum, C squares) {
-  constexpr C kTolerance = 16;
   const C lost = count == C{0} ? C{0} : sum * (sum / count);
-  return lost > kTolerance * (squares - lost);
-}
-
-template <class C>
-DEVICE C middle(C a, C b, C c) {
-  const C low = a < b ? a : b;
-  const C high = a < b ? b : a;
-  return c < low ? low : (c > high ? high : c);
+  return lost > squares - lost;
 }
 
 struct AddMoments {

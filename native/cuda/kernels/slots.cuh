@@ -1,4 +1,4 @@
-// What one access moves. Slots lie at aligned addresses, so a run that begins between two has a slot at each end that it fills in part.
+// What one access moves. Slots lie at aligned addresses; `offset` is a slot's first element in the tensor.
 #pragma once
 
 #include "arguments.h"
@@ -6,44 +6,62 @@
 
 namespace cuda_batchnorm::cuda {
 
-// The elements [low, high) of the slot belong to the run; `offset` is the slot's first element in the tensor, which may lie before.
-struct Slot {
-  int64_t offset;
-  int32_t low, high;
+// All of its elements belong to whoever has it, or none.
+struct WholeSlot {
+  static constexpr bool kPartial = false;
+  int64_t offset = 0;
+  bool there = false;
+
+  DEVICE bool some() const { return there; }
+  DEVICE bool whole(int /*elements*/) const { return there; }
+  DEVICE bool has(int /*element*/) const { return there; }
+};
+
+// The elements [low, high) belong to whoever has it: a run that begins between two slots fills one at each end in part.
+struct PartialSlot {
+  static constexpr bool kPartial = true;
+  int64_t offset = 0;
+  int32_t low = 0, high = 0;
+
+  DEVICE bool some() const { return low < high; }
+  DEVICE bool whole(int elements) const { return low == 0 && high == elements; }
+  DEVICE bool has(int element) const { return element >= low && element < high; }
+};
+
+template <bool whole>
+struct SlotOf {
+  using Type = PartialSlot;
+};
+template <>
+struct SlotOf<true> {
+  using Type = WholeSlot;
 };
 
 // The slot's values; 0 where they belong to others.
-template <class S, int V>
+template <class S, int V, class Slot>
 DEVICE Pack<S, V> loadSlot(const S* tensor, const Slot& slot) {
-  if (slot.low == 0 && slot.high == V) return loadReadOnly(reinterpret_cast<const Pack<S, V>*>(tensor + slot.offset));
+  if (slot.whole(V)) return loadReadOnly(reinterpret_cast<const Pack<S, V>*>(tensor + slot.offset));
   Pack<S, V> pack = {};
-  UNROLL
-  for (int32_t e = 0; e < V; ++e) {
-    if (e >= slot.low && e < slot.high) pack.values[e] = loadReadOnly(tensor + slot.offset + e);
+  if constexpr (Slot::kPartial) {
+    UNROLL
+    for (int e = 0; e < V; ++e) {
+      if (slot.has(e)) pack.values[e] = loadReadOnly(tensor + slot.offset + e);
+    }
   }
   return pack;
 }
 
-// The first of the slot's values; 0 where it has none.
-template <class S, int V>
-DEVICE Compute<S> firstValue(const Pack<S, V>& pack, const Slot& slot) {
-  Compute<S> value = 0;
-  UNROLL
-  for (int e = V - 1; e >= 0; --e) {
-    if (e >= slot.low && e < slot.high) value = widen(pack.values[e]);
-  }
-  return value;
-}
-
-template <class S, int V>
+template <class S, int V, class Slot>
 DEVICE void storeSlot(S* tensor, const Slot& slot, const Pack<S, V>& pack) {
-  if (slot.low == 0 && slot.high == V) {
+  if (slot.whole(V)) {
     storeGlobal(reinterpret_cast<Pack<S, V>*>(tensor + slot.offset), pack);
     return;
   }
-  UNROLL
-  for (int32_t e = 0; e < V; ++e) {
-    if (e >= slot.low && e < slot.high) storeGlobal(tensor + slot.offset + e, pack.values[e]);
+  if constexpr (Slot::kPartial) {
+    UNROLL
+    for (int e = 0; e < V; ++e) {
+      if (slot.has(e)) storeGlobal(tensor + slot.offset + e, pack.values[e]);
+    }
   }
 }
 

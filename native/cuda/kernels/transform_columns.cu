@@ -7,12 +7,15 @@ namespace cuda_batchnorm::cuda {
 
 // Rows in flight; smooth activations of eight columns need the registers for themselves.
 template <ActivationKind kind, int V>
-constexpr uint32_t kBatch = kind == ActivationKind::Smooth && V == 8 ? 2 : 4;
+constexpr uint32_t kBatch = kind >= ActivationKind::Smooth && V == 8 ? 2 : 4;
 
-template <ActivationKind kind, class S, int V>
+template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformColumns(const TransformArguments<ColumnsCut> a) {
   using C = Compute<S>;
-  const WalkColumns<V> walk(a.cut, blockIndex() % a.cut.tiles, blockIndex() / a.cut.tiles);
+  constexpr int V = Variant::width;
+  constexpr uint32_t kRows = kBatch<Variant::kind, V>;
+  using Walk = WalkColumns<V, Variant::whole>;
+  const Walk walk(a.cut, blockIndex() % a.cut.tiles, blockIndex() / a.cut.tiles);
   const auto affines = dynamicShared<Affine<C>>(0);
   forChannels(walk, [&](uint32_t c) { affines.store(c, affineOf<C>(readChannel<C>(a.parameters, walk.firstChannel() + c))); });
   syncBlock();
@@ -20,19 +23,19 @@ KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformColumns(const TransformArgum
   UNROLL
   for (int e = 0; e < V; ++e) affine[e] = affines.load(walk.channelOf(e));
   // Whole warps go down together, for the sake of the mask.
-  for (uint32_t step = 0; step < walk.steps(); step += kBatch<kind, V>) {
-    Slot slots[kBatch<kind, V>];
-    Pack<S, V> input[kBatch<kind, V>], residual[kBatch<kind, V>];
+  for (uint32_t step = 0; step < walk.steps(); step += kRows) {
+    typename Walk::Slot slots[kRows];
+    Pack<S, V> input[kRows], residual[kRows];
     UNROLL
-    for (uint32_t b = 0; b < kBatch<kind, V>; ++b) {
+    for (uint32_t b = 0; b < kRows; ++b) {
       slots[b] = walk.slot(step + b);
       input[b] = loadSlot<S, V>(static_cast<const S*>(a.tensors.input), slots[b]);
       residual[b] = loadOptional<S, V>(a.tensors.residual, slots[b]);
     }
     UNROLL
-    for (uint32_t b = 0; b < kBatch<kind, V>; ++b) {
+    for (uint32_t b = 0; b < kRows; ++b) {
       uint32_t bits = 0;
-      const auto output = forwardPack<kind>(
+      const auto output = forwardPack<Variant::kind>(
           a.tensors, input[b], residual[b], [&](int e) { return affine[e]; }, bits);
       storeSlot(static_cast<S*>(a.tensors.output), slots[b], output);
       if (a.tensors.mask != nullptr) storeMask<V>(a.tensors.mask, slots[b], bits);
@@ -41,8 +44,8 @@ KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformColumns(const TransformArgum
 }
 
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<ColumnsCut>& arguments) {
-  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
-    launch(transformColumns<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+    launch(transformColumns<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }
 

@@ -7,12 +7,14 @@ namespace cuda_batchnorm::cuda {
 
 constexpr uint32_t kBatch = kTransformBatch;
 
-template <ActivationKind kind, class S, int V>
+template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformInOrder(const TransformArguments<InOrderCut> a) {
   using C = Compute<S>;
-  const ChunkInOrder<V> chunk(a.cut);
+  constexpr int V = Variant::width;
+  using Chunk = ChunkInOrder<V, Variant::whole>;
+  const Chunk chunk(a.cut);
   const auto affines = dynamicShared<Affine<C>>(0);
-  Slot slots[kBatch];
+  typename Chunk::Slot slots[kBatch];
   Pack<S, V> input[kBatch], residual[kBatch];
   UNROLL
   for (uint32_t b = 0; b < kBatch; ++b) {
@@ -27,26 +29,28 @@ KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformInOrder(const TransformArgum
   syncBlock();
   UNROLL
   for (uint32_t b = 0; b < kBatch; ++b) {
-    const bool some = slots[b].high > 0;
-    const uint32_t run = some ? chunk.runOf(b, 0) : 0;
-    const bool same = !some || chunk.runOf(b, slots[b].high - 1) == run;
+    const uint32_t run = slots[b].some() ? chunk.runOf(b, 0) : 0;
+    const bool same = !slots[b].whole(V) || chunk.runOf(b, V - 1) == run;
     const Affine<C> first = affines.load(run);
+    const auto affineOf = [&](int e) {
+      const bool other = slots[b].whole(V) ? !same : slots[b].has(e);
+      return other ? affines.load(chunk.runOf(b, e)) : first;
+    };
     uint32_t bits = 0;
-    const auto output = forwardPack<kind>(
-        a.tensors, input[b], residual[b], [&](int e) { return same || e >= slots[b].high ? first : affines.load(chunk.runOf(b, e)); },
-        bits);
+    const auto output = forwardPack<Variant::kind>(a.tensors, input[b], residual[b], affineOf, bits);
     storeSlot(static_cast<S*>(a.tensors.output), slots[b], output);
     if (a.tensors.mask != nullptr) storeMask<V>(a.tensors.mask, slots[b], bits);
   }
 }
 
 void probeKernels(size_t sharedBytesOfDevice) {
-  allowSharedMemory(transformInOrder<ActivationKind::Linear, float, kVector<float>>, static_cast<uint32_t>(sharedBytesOfDevice));
+  using Plain = Variant<kVector<float>, true, ActivationKind::Identity>;
+  allowSharedMemory(transformInOrder<float, Plain>, static_cast<uint32_t>(sharedBytesOfDevice));
 }
 
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<InOrderCut>& arguments) {
-  forElementAndKind(choice, arguments.tensors.activation, [&](auto element, auto width, auto kind) {
-    launch(transformInOrder<decltype(kind)::value, decltype(element), decltype(width)::value>, choice.shape, stream, arguments);
+  forVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+    launch(transformInOrder<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }
 

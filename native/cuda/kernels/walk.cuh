@@ -3,7 +3,7 @@
 //
 //   threads()                     that may have a slot: the first ones
 //   steps()                       of every thread
-//   slot(step)                    empty where the thread has nothing
+//   Slot slot(step)               empty where the thread has nothing
 //   part(element) -> part         of the slot's elements
 //   channelOf(part) -> channel    counted from firstChannel() of the piece, which has channels()
 //   count(channel), offset(channel, i)   the chunk's values, and where the i-th of them lies

@@ -6,20 +6,23 @@
 
 namespace cuda_batchnorm::cuda {
 
-template <int V>
+template <int V, bool whole>
 class WalkColumns {
  public:
+  using Slot = typename SlotOf<whole>::Type;
   using Cut = ColumnsCut;
   static constexpr int kParts = V;
 
   DEVICE WalkColumns(const ColumnsCut& cut, uint32_t tile, uint32_t chunk) : cut_(cut) {
     x_ = threadIndex() % cut.threadsX;
     y_ = threadIndex() / cut.threadsX;
-    column_ = int64_t{tile} * tileColumns() + x_ * V;
+    const int64_t column = int64_t{tile} * tileColumns() + x_ * V;
+    active_ = y_ < cut.threadsY && column < cut.width;
     // A tile has all columns of its channels: it is as wide as the rows where they are folded.
     firstChannel_ = tile * tileColumns();
     firstRow_ = chunk * cut.rowsPerChunk;
     rows_ = static_cast<uint32_t>(lesser(cut.rowsPerChunk, cut.rows - firstRow_));
+    first_ = firstRow_ * cut.width + column;
   }
 
   DEVICE uint32_t firstChannel() const { return firstChannel_; }
@@ -27,12 +30,16 @@ class WalkColumns {
   DEVICE uint32_t threads() const { return cut_.threadsX * cut_.threadsY; }
   DEVICE uint32_t steps() const { return (rows_ + cut_.threadsY - 1) / cut_.threadsY; }
 
-  // Cut short where the tensor ends.
+  // Cut short where the tensor ends, unless slots are whole.
   DEVICE Slot slot(uint32_t step) const {
     const uint32_t row = step * cut_.threadsY + y_;
-    const int64_t offset = (firstRow_ + row) * cut_.width + column_;
-    const int64_t left = row < rows_ && active() ? cut_.size - offset : 0;
-    return {offset, 0, static_cast<int32_t>(left < V ? left : V)};
+    const int64_t offset = first_ + int64_t{row} * cut_.width;
+    if constexpr (whole) {
+      return {offset, active_ && row < rows_};
+    } else {
+      const int64_t left = active_ && row < rows_ ? cut_.size - offset : 0;
+      return {offset, 0, static_cast<int32_t>(left < V ? left : V)};
+    }
   }
 
   DEVICE int part(int element) const { return element; }
@@ -72,12 +79,11 @@ class WalkColumns {
 
  private:
   DEVICE uint32_t tileColumns() const { return cut_.threadsX * V; }
-  // The others only keep it company at barriers.
-  DEVICE bool active() const { return y_ < cut_.threadsY && column_ < cut_.width; }
 
   const ColumnsCut& cut_;
-  int64_t column_, firstRow_;
+  int64_t firstRow_, first_;
   uint32_t x_, y_, firstChannel_, rows_;
+  bool active_;  // the others only keep it company at barriers
 };
 
 }  // namespace cuda_batchnorm::cuda

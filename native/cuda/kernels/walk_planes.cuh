@@ -10,6 +10,7 @@ namespace cuda_batchnorm::cuda {
 template <int V>
 class WalkPlanes {
  public:
+  using Slot = WholeSlot;
   using Cut = PlanesCut;
   static constexpr int kParts = 2;
 
@@ -25,6 +26,7 @@ class WalkPlanes {
     const int64_t row = chunk * cut.rowsPerChunk;
     rows_ = static_cast<uint32_t>(lesser(cut.rowsPerChunk, cut.outer - row));
     first_ = (row * cut.channels + firstChannel_) * cut.inner;
+    stride_ = cut.channels * cut.inner;
     place_ = x * V;
   }
 
@@ -35,7 +37,7 @@ class WalkPlanes {
 
   DEVICE Slot slot(uint32_t step) const {
     const uint32_t row = step * cut_.threadsY + y_;
-    return {first_ + row * cut_.channels * cut_.inner + place_, 0, active_ && row < rows_ ? V : 0};
+    return {first_ + row * stride_ + place_, active_ && row < rows_};
   }
 
   DEVICE int part(int element) const { return element < split_ ? 0 : 1; }
@@ -70,7 +72,7 @@ class WalkPlanes {
   DEVICE uint32_t reach() const { return (static_cast<uint32_t>(cut_.inner) + V - 2) / V + 1; }
 
   const PlanesCut& cut_;
-  int64_t first_;
+  int64_t first_, stride_;
   uint32_t firstChannel_, channels_, channel_, rows_, y_, place_;
   int split_;
   bool active_;

@@ -6,9 +6,10 @@
 
 namespace cuda_batchnorm::cuda {
 
-template <int V>
+template <int V, bool whole>
 class WalkRuns {
  public:
+  using Slot = typename SlotOf<whole>::Type;
   using Cut = RunsCut;
   static constexpr int kParts = 1;
 
@@ -32,11 +33,13 @@ class WalkRuns {
   DEVICE Slot slot(uint32_t step) const {
     const uint32_t i = step * blockThreads() + threadIndex();
     const uint32_t row = slotsPerRow_.quotient(i);
+    const uint32_t column = i - row * slotsPerRow_.value();
     const int64_t runStart = first_ + row * stride_;
-    const auto phase = static_cast<int32_t>(runStart % V);
-    const auto begin = static_cast<int32_t>((i - row * slotsPerRow_.value()) * V) - phase;
-    const int32_t high = row < rows_ ? length_ - begin : 0;
-    return {runStart + begin, begin < 0 ? -begin : 0, high < V ? high : V};
+    if constexpr (whole) {
+      return {runStart + column * V, row < rows_ && static_cast<int32_t>(column * V) < length_};
+    } else {
+      return partialSlot(row, runStart, column);
+    }
   }
 
   DEVICE int part(int /*element*/) const { return 0; }
@@ -62,6 +65,13 @@ class WalkRuns {
   }
 
  private:
+  DEVICE PartialSlot partialSlot(uint32_t row, int64_t runStart, uint32_t column) const {
+    const auto phase = static_cast<int32_t>(runStart % V);
+    const auto begin = static_cast<int32_t>(column * V) - phase;
+    const int32_t high = row < rows_ ? length_ - begin : 0;
+    return {runStart + begin, begin < 0 ? -begin : 0, high < V ? high : V};
+  }
+
   int64_t first_, stride_;
   int32_t length_;
   uint32_t rows_, channel_;
