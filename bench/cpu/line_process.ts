@@ -33,6 +33,20 @@ export class LineProcess {
     return this.readLine();
   }
 
+  /** As ask(), but a process that takes longer is ended, and that is the error. */
+  async askWithin(seconds: number, line: string): Promise<string> {
+    let tooLong: NodeJS.Timeout | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      tooLong = setTimeout(() => {
+        this.child.kill('SIGKILL');
+        reject(new Error(`${this.command} gave no answer within ${Math.round(seconds)} s and was ended`));
+      }, seconds * 1e3);
+    });
+    const answer = this.ask(line);
+    answer.catch(() => {}); // ended, it gives none
+    return Promise.race([answer, limit]).finally(() => clearTimeout(tooLong));
+  }
+
   close(): void {
     this.child.stdin!.end();
   }

@@ -126,7 +126,7 @@ describe('CPU benchmark', () => {
   for (const problem of SMALL) {
     describe(`computes batch normalization, ${problem.layout}, with`, () => {
       it('cuda-batchnorm', async () => {
-        const { call, output, release } = openLayer(problem, { device: 'cpu' });
+        const { call, output, release } = openLayer(problem);
         call.inference();
         expectClose(await output.read(), expected(problem, 'inference'));
         call.trainingForward();

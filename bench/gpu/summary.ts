@@ -1,0 +1,62 @@
+/** What a run says in the end: ratios over many shapes, who failed at what, what is missing. */
+
+import { OPERATIONS, type Operation } from '../cpu/problem';
+import { alignColumns } from '../cpu/table';
+import { geometricMean, overFloor, overRival } from './compare';
+import type { ProblemResult } from './measure';
+import { FUSED } from './networks';
+import type { Report } from './report';
+import { share } from './table';
+
+const settingOf = ({ network, shape, layout, dtype }: ProblemResult): string => `${network}, batch ${shape[0]}, ${layout} ${dtype}`;
+
+const columnsOf = (problems: readonly ProblemResult[], fused: string, operation: Operation): string[] => {
+  const cells = problems
+    .flatMap((problem) => problem.cells)
+    .filter((cell) => cell.fused === fused && cell.operation === operation && cell.cache === 'cold');
+  return [share(geometricMean(cells.map(overRival))), share(geometricMean(cells.map(overFloor)))];
+};
+
+/** Geometric means over the shapes of a network. */
+export function ratioTable(problems: readonly ProblemResult[]): string {
+  const rows = [...new Set(problems.map(settingOf))].flatMap((setting) => {
+    const own = problems.filter((problem) => settingOf(problem) === setting);
+    return FUSED.filter((fused) => own.some(({ cells }) => cells.some((cell) => cell.fused === fused))).map((fused) => [
+      `  ${setting}`,
+      fused,
+      ...OPERATIONS.flatMap((operation) => columnsOf(own, fused, operation)),
+    ]);
+  });
+  const head = ['  shapes of', 'fused', 'inference/rival', '/floor', 'forward/rival', '/floor', 'backward/rival', '/floor'];
+  return ['Ours over the best rival and over the floor, cold L2, geometric means', ...alignColumns([head, ...rows], 2)].join('\n');
+}
+
+/** Each reason once, with how often it was given and where first. */
+export function failureLines({ absent, failed, problems, steps, timePerCall }: Report): string[] {
+  const found = new Map<string, { count: number; first: string }>();
+  const add = (contender: string, reason: string, where: string) => {
+    const key = `${contender}: ${reason}`;
+    const known = found.get(key);
+    found.set(key, { count: (known?.count ?? 0) + 1, first: known?.first ?? where });
+  };
+  for (const problem of problems) {
+    for (const { operation, fused, failures } of problem.cells)
+      for (const { contender, reason } of failures) add(contender, reason, `${settingOf(problem)}, ${operation}, ${fused}`);
+  }
+  for (const { failures, network, layout, dtype, fusion } of steps)
+    for (const { contender, reason } of failures) add(contender, reason, `step of ${network}, ${layout} ${dtype}, ${fusion}`);
+  for (const { contender, reason } of timePerCall?.failures ?? []) add(contender, reason, 'time per call');
+  return [
+    ...absent.map(({ contender, reason }) => `${contender} is left out: ${reason}`),
+    ...failed.map(({ work, reason }) => `${work} failed: ${reason}`),
+    ...[...found].map(([what, { count, first }]) => `${what} (${count} times, first: ${first})`),
+  ];
+}
+
+export function leftOutLines({ leftOut, seconds, budgetSeconds }: Report): string[] {
+  if (leftOut.length === 0) return [];
+  return [
+    `Left out when the ${budgetSeconds} s were over (after ${Math.round(seconds)} s): ${leftOut.length}`,
+    ...leftOut.map((name) => `  ${name}`),
+  ];
+}
