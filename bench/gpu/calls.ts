@@ -2,9 +2,8 @@
 
 import { BatchNorm, batchNormBackward, batchNormTraining, type Device } from '../../lib/index';
 import { type Summary, summarize } from '../cpu/statistics';
-import { reasonOf } from './contenders';
+import type { OnFailure } from './failures';
 import { disposeAll, inputsOf } from './inputs';
-import type { Failure } from './measure';
 import type { GpuProblem } from './problem';
 import { EAGER, type PyTorch } from './pytorch';
 
@@ -22,7 +21,6 @@ export interface CallTimes {
   shape: readonly number[];
   calls: number;
   times: CallTime[];
-  failures: Failure[];
 }
 
 export interface CallOptions {
@@ -31,9 +29,14 @@ export interface CallOptions {
   calls: number;
   /** The most that PyTorch's answer may take. */
   seconds: number;
+  onFailure: OnFailure;
 }
 
-export async function measureCalls(device: Device, pytorch: PyTorch | null, { rounds, calls, seconds }: CallOptions): Promise<CallTimes> {
+export async function measureCalls(
+  device: Device,
+  pytorch: PyTorch | null,
+  { rounds, calls, seconds, onFailure }: CallOptions,
+): Promise<CallTimes> {
   const { works, release } = openWorks(device);
   const samples = works.map(([name, call]) => ({ name, call, queued: [] as number[], done: [] as number[] }));
   for (let round = 0; round < rounds; ++round) {
@@ -45,17 +48,16 @@ export async function measureCalls(device: Device, pytorch: PyTorch | null, { ro
   }
   release();
   const times: CallTime[] = samples.map(({ name, queued, done }) => ({ name, queued: summarize(queued), done: summarize(done) }));
-  const failures: Failure[] = [];
   if (pytorch !== null) {
     try {
       const { trainingForward, backward } = await pytorch.calls(PROBLEM.shape, rounds, calls, seconds);
       times.push({ name: `${EAGER}: forward`, queued: null, done: trainingForward });
       times.push({ name: `${EAGER}: backward`, queued: null, done: backward });
     } catch (error) {
-      failures.push({ contender: EAGER, reason: reasonOf(error) });
+      onFailure(EAGER, error, 'time per call');
     }
   }
-  return { shape: PROBLEM.shape, calls, times, failures };
+  return { shape: PROBLEM.shape, calls, times };
 }
 
 function openWorks(device: Device) {

@@ -3,9 +3,10 @@
 import { type BackendName, batchNormBackward, batchNormInference, batchNormTraining, Device, type Stream, Tensor } from '../../lib/index';
 import { EPS } from '../cpu/data';
 import type { Operation } from '../cpu/problem';
+import type { OnFailure } from './failures';
 import { disposeAll, type Inputs } from './inputs';
 import type { Fused } from './networks';
-import { axisOf, type GpuProblem } from './problem';
+import { axisOf, caseName, type GpuProblem } from './problem';
 
 export const OURS = 'ours';
 
@@ -26,14 +27,11 @@ export const cudnnVersion = (): string | null => cudnnReport().version ?? null;
 /** The names of those that can take part. */
 export const backendsHere = (): string[] => Object.keys(BACKENDS).filter((name) => name === OURS || cudnnMissing() === null);
 
-export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
-
-/** One implementation with a problem opened: what can be called, and why the rest cannot. */
+/** One implementation with a problem opened, and what of it can be called. */
 export interface Contender {
   name: string;
   /** Queues the operation. */
   calls: Map<Operation, () => void>;
-  failures: Map<Operation, string>;
   release: () => void;
 }
 
@@ -45,9 +43,10 @@ export async function openContender(
   inputs: Inputs,
   stream: Stream,
   operations: readonly Operation[],
+  onFailure: OnFailure,
 ): Promise<Contender> {
   const { open, release } = callsOf(BACKENDS[name]!, problem, fused, inputs, stream);
-  const contender: Contender = { name, calls: new Map(), failures: new Map(), release };
+  const contender: Contender = { name, calls: new Map(), release };
   for (const operation of operations) {
     try {
       const call = open[operation]();
@@ -55,7 +54,7 @@ export async function openContender(
       await stream.synchronize();
       contender.calls.set(operation, call);
     } catch (error) {
-      contender.failures.set(operation, reasonOf(error));
+      onFailure(name, error, caseName(problem, operation, fused));
     }
   }
   return contender;

@@ -8,9 +8,9 @@ import type { Device } from '../../lib/index';
 import { fileStem } from '../cpu/machine';
 import { Budget } from './budget';
 import { Clock } from './clock';
-import { cudnnMissing, cudnnVersion, reasonOf } from './contenders';
+import { cudnnMissing, cudnnVersion } from './contenders';
+import { collectIn, reasonOf } from './failures';
 import { describeGpu, isEmulated, openGpu } from './gpu';
-import type { Failure } from './measure';
 import { HELP, type Options, parseOptions } from './options';
 import { planOf } from './plan';
 import { PyTorch } from './pytorch';
@@ -22,7 +22,7 @@ import { callTable, headlineTable, stepTable } from './table';
 /** Ends the process of PyTorch, if there is one, with the session. */
 async function withSession(options: Options, device: Device, use: (session: Session, report: Report) => Promise<void>): Promise<void> {
   const budget = new Budget(options.budget);
-  const absent: Failure[] = [];
+  const absent: Report['absent'] = [];
   if (cudnnMissing() !== null) absent.push({ contender: 'cuDNN', reason: cudnnMissing()! });
   const pytorch = await startPyTorch(options).catch((error: unknown) => {
     absent.push({ contender: 'PyTorch', reason: reasonOf(error) });
@@ -37,7 +37,7 @@ async function withSession(options: Options, device: Device, use: (session: Sess
       pytorch: pytorch && { version: pytorch.version, cudnn: pytorch.cudnn },
       absent,
     });
-    await use({ device, stream, timer, pytorch, budget, options }, report);
+    await use({ device, stream, timer, pytorch, budget, options, onFailure: collectIn(report.failures) }, report);
   } finally {
     pytorch?.close();
   }

@@ -2,9 +2,10 @@
 
 import type { Operation } from '../cpu/problem';
 import { median, type Summary, summarize } from '../cpu/statistics';
-import { type Contender, reasonOf } from './contenders';
+import type { Contender } from './contenders';
+import type { OnFailure } from './failures';
 import type { Fused } from './networks';
-import { fewestBytes, type GpuProblem } from './problem';
+import { caseName, fewestBytes, type GpuProblem } from './problem';
 
 /** Whether the data lies outside of the L2 cache at first, or in it as far as it fits. */
 export type Cache = 'cold' | 'warm';
@@ -13,11 +14,6 @@ export const CACHES: readonly Cache[] = ['cold', 'warm'];
 export interface Time {
   contender: string;
   seconds: Summary;
-}
-
-export interface Failure {
-  contender: string;
-  reason: string;
 }
 
 /** An operation in one state of the cache, and everybody's times for it. */
@@ -29,7 +25,6 @@ export interface Cell {
   bytes: number;
   copySeconds: Summary;
   times: Time[];
-  failures: Failure[];
 }
 
 export interface ProblemResult extends GpuProblem {
@@ -47,6 +42,7 @@ export interface Options {
   rounds: number;
   /** The most calls back to back where the cache is warm. */
   calls: number;
+  onFailure: OnFailure;
 }
 
 /** How long calls back to back should take together: enough for the clock, which ticks in half microseconds. */
@@ -59,11 +55,9 @@ interface Series {
   contender: string;
   call: () => void;
   seconds: number[];
-  failure: string | null;
 }
 
-interface OpenCell {
-  cell: Cell;
+interface OpenCell extends Pick<Cell, 'operation' | 'fused' | 'cache' | 'bytes'> {
   copy: Series;
   contenders: Series[];
 }
@@ -75,54 +69,52 @@ export async function measure(
   contenders: readonly Contender[],
   copy: (bytes: number) => () => void,
   timer: Timer,
-  { operations, rounds, calls }: Options,
+  { operations, rounds, calls, onFailure }: Options,
 ): Promise<Cell[]> {
-  const open = operations.flatMap((operation) => CACHES.map((cache) => openCell(problem, operation, fused, cache, contenders, copy)));
+  const cells = operations.flatMap((operation) =>
+    CACHES.map((cache) => openCell(operation, fused, cache, fewestBytes(problem, operation, fused), contenders, copy)),
+  );
   for (let round = 0; round < rounds; ++round) {
-    for (const { cell, copy, contenders } of open) {
-      for (const series of [copy, ...contenders]) await sample(series, cell.cache, timer, warmCalls(median(copy.seconds), calls));
+    for (const cell of cells) {
+      await sample(cell.copy, cell.cache, timer, calls);
+      for (const series of [...cell.contenders]) {
+        try {
+          await sample(series, cell.cache, timer, warmCalls(median(cell.copy.seconds), calls));
+        } catch (error) {
+          onFailure(series.contender, error, caseName(problem, cell.operation, fused));
+          cell.contenders.splice(cell.contenders.indexOf(series), 1); // it is not asked again
+        }
+      }
     }
   }
-  return open.map(toCell);
+  return cells.map(toCell);
 }
 
 function openCell(
-  problem: GpuProblem,
   operation: Operation,
   fused: Fused,
   cache: Cache,
+  bytes: number,
   contenders: readonly Contender[],
   copy: (bytes: number) => () => void,
 ): OpenCell {
-  const bytes = fewestBytes(problem, operation, fused);
-  const series = (contender: string, call: () => void): Series => ({ contender, call, seconds: [], failure: null });
+  const series = (contender: string, call: () => void): Series => ({ contender, call, seconds: [] });
   return {
-    cell: { operation, fused, cache, bytes, copySeconds: summarize([]), times: [], failures: failuresOf(contenders, operation) },
+    operation,
+    fused,
+    cache,
+    bytes,
     copy: series('copy', copy(bytes)),
     contenders: contenders.flatMap(({ name, calls }) => (calls.has(operation) ? series(name, calls.get(operation)!) : [])),
   };
 }
 
-const failuresOf = (contenders: readonly Contender[], operation: Operation): Failure[] =>
-  contenders.flatMap(({ name, failures }) => (failures.has(operation) ? { contender: name, reason: failures.get(operation)! } : []));
-
-/** A contender that fails is not asked again. */
-async function sample(series: Series, cache: Cache, timer: Timer, calls: number): Promise<void> {
-  if (series.failure !== null) return;
-  try {
-    series.seconds.push(await (cache === 'cold' ? timer.cold(series.call) : timer.warm(series.call, calls)));
-  } catch (error) {
-    series.failure = reasonOf(error);
-  }
+async function sample({ call, seconds }: Series, cache: Cache, timer: Timer, calls: number): Promise<void> {
+  seconds.push(await (cache === 'cold' ? timer.cold(call) : timer.warm(call, calls)));
 }
 
-function toCell({ cell, copy, contenders }: OpenCell): Cell {
-  const failed = contenders.flatMap(({ contender, failure }) => (failure === null ? [] : { contender, reason: failure }));
-  const measured = contenders.filter(({ failure }) => failure === null);
-  return {
-    ...cell,
-    copySeconds: summarize(copy.seconds),
-    times: measured.map(({ contender, seconds }) => ({ contender, seconds: summarize(seconds) })),
-    failures: [...cell.failures, ...failed],
-  };
-}
+const toCell = ({ copy, contenders, ...cell }: OpenCell): Cell => ({
+  ...cell,
+  copySeconds: summarize(copy.seconds),
+  times: contenders.map(({ contender, seconds }) => ({ contender, seconds: summarize(seconds) })),
+});

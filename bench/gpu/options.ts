@@ -105,7 +105,7 @@ export function parseOptions(args: readonly string[]): Options {
     calls: rehearse ? 2 : 10,
     flushBytes: rehearse ? 2 ** 16 : 2 ** 29,
     budget,
-    compileSeconds: values.compile === undefined ? budget / 4 : parseCount('compile', values.compile),
+    compileSeconds: rehearse ? 1 : parseCount('compile', values.compile ?? String(Math.ceil(budget / 4))),
     rehearse,
     out,
     json,

@@ -43,6 +43,10 @@ const shareOf = ({ channels, spatial, count }: Layers): number =>
 
 export const problemName = ({ network, shape, layout, dtype }: GpuProblem): string => `${network} [${shape.join(',')}] ${layout} ${dtype}`;
 
+/** For messages: a problem and what is done with it. */
+export const caseName = (problem: GpuProblem, operation: Operation, fused: Fused): string =>
+  `${problemName(problem)}, ${operation}${fused === 'none' ? '' : ` with ${fused}`}`;
+
 const bytesPerElement = (dtype: GpuDType): number => (dtype === 'float32' ? 4 : 2);
 
 export const tensorBytes = ({ shape, dtype }: GpuProblem): number => product(shape) * bytesPerElement(dtype);

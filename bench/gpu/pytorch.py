@@ -19,8 +19,9 @@ MARGIN = 2
 MOST_WRITES = 200
 
 try:
-    import numpy
     import torch
+
+    import numpy
 except ImportError as error:
     print(json.dumps({"error": str(error)}), flush=True)
     sys.exit()
@@ -246,7 +247,8 @@ KINDS = {"problem": problem, "step": step, "calls": calls}
 
 def answer(request):
     result = attempt(lambda: KINDS[request["kind"]](request))
-    gc.collect()
+    if request.get("compile"):
+        gc.collect()  # only what was compiled is held in circles, and looking for them takes long
     if device == "cuda":
         torch.cuda.empty_cache()
     return result

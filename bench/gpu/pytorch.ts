@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { LineProcess } from '../cpu/line_process';
 import type { Operation } from '../cpu/problem';
 import { type Summary, summarize } from '../cpu/statistics';
-import { reasonOf } from './contenders';
+import { type OnFailure, reasonOf } from './failures';
 import { PERIOD, SEEDS, valuesOf } from './inputs';
 import type { Cell } from './measure';
 import type { Fused } from './networks';
-import type { GpuProblem } from './problem';
+import { caseName, type GpuProblem, problemName } from './problem';
 
 export const EAGER = 'PyTorch eager';
 export const COMPILED = 'PyTorch compile';
@@ -48,9 +48,9 @@ export class PyTorch {
     return new PyTorch(child, first.version, first.cudnn);
   }
 
-  /** Adds PyTorch's times to the cells of a problem, and its reasons where it has none. */
+  /** Adds PyTorch's times to the cells of a problem. */
   async measure(problem: GpuProblem, fused: Fused, cells: readonly Cell[], calls: CallsOf, options: Options): Promise<void> {
-    const { rounds, compileNot, seconds } = options;
+    const { rounds, compileNot, seconds, onFailure } = options;
     const { shape, layout, dtype } = problem;
     const operations = Object.fromEntries(cells.map((cell) => [cell.operation, calls(cell)]));
     const request = { kind: 'problem', shape, layout, dtype, fused, operations, rounds, compile: compileNot === null };
@@ -58,13 +58,15 @@ export class PyTorch {
       const answer = await this.ask<ProblemAnswer>(request, seconds);
       this.compileSeconds += answer.compileSeconds ?? 0;
       for (const cell of cells) {
-        add(cell, EAGER, answer.eager);
-        if (answer.compile) add(cell, COMPILED, answer.compile);
-        else cell.failures.push({ contender: COMPILED, reason: compileNot! });
+        const fail = (contender: string, reason: string) => onFailure(contender, reason, caseName(problem, cell.operation, fused));
+        add(cell, EAGER, answer.eager, fail);
+        if (answer.compile) add(cell, COMPILED, answer.compile, fail);
       }
     } catch (error) {
-      for (const cell of cells) cell.failures.push({ contender: EAGER, reason: reasonOf(error) });
+      onFailure('PyTorch', error, problemName(problem));
+      return;
     }
+    if (compileNot !== null) onFailure(COMPILED, compileNot, problemName(problem));
   }
 
   async step(layers: readonly { shape: readonly number[]; fused: Fused }[], options: StepRequest): Promise<StepTimes> {
@@ -109,6 +111,7 @@ export interface Options {
   compileNot: string | null;
   /** The most that an answer may take. */
   seconds: number;
+  onFailure: OnFailure;
 }
 
 export interface StepRequest extends Pick<GpuProblem, 'layout' | 'dtype'> {
@@ -116,8 +119,8 @@ export interface StepRequest extends Pick<GpuProblem, 'layout' | 'dtype'> {
   seconds: number;
 }
 
-function add(cell: Cell, contender: string, answers: Answers): void {
+function add(cell: Cell, contender: string, answers: Answers, fail: (contender: string, reason: string) => void): void {
   const answer = answers[cell.operation]!;
-  if ('error' in answer) cell.failures.push({ contender, reason: answer.error });
+  if ('error' in answer) fail(contender, answer.error);
   else cell.times.push({ contender, seconds: summarize(answer[cell.cache]) });
 }

@@ -4,9 +4,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { commit, type Machine, machine } from '../cpu/machine';
 import type { CallTimes } from './calls';
+import type { Failure } from './failures';
 import type { Gpu } from './gpu';
 import { type Sum, sumsOf } from './headline';
-import type { Failure, ProblemResult } from './measure';
+import type { ProblemResult } from './measure';
 import type { Network } from './networks';
 import type { Options } from './options';
 import { barPlots } from './plot';
@@ -29,11 +30,11 @@ export interface Report {
   seconds: number;
   networks: Pick<Network, 'name' | 'source'>[];
   /** Who did not take part at all, and why. */
-  absent: Failure[];
+  absent: { contender: string; reason: string }[];
   /** What there was no time for. */
   leftOut: string[];
-  /** What failed for everybody, and why. */
-  failed: { work: string; reason: string }[];
+  /** What did not work, and why. */
+  failures: Failure[];
   headline: Sum[];
   steps: StepResult[];
   timePerCall: CallTimes | null;
@@ -54,7 +55,7 @@ export const newReport = ({ rounds, calls, flushBytes, budget, networks }: Optio
   seconds: 0,
   networks: networks.map(({ name, source }) => ({ name, source })),
   leftOut: [],
-  failed: [],
+  failures: [],
   headline: [],
   steps: [],
   timePerCall: null,

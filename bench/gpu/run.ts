@@ -3,8 +3,9 @@
 import type { Device, Stream } from '../../lib/index';
 import type { Budget } from './budget';
 import { measureCalls } from './calls';
-import { backendsHere, openContender, reasonOf } from './contenders';
+import { backendsHere, openContender } from './contenders';
 import { openCopies } from './copies';
+import { type OnFailure, reasonOf } from './failures';
 import { disposeAll, inputsOf } from './inputs';
 import { type Cell, measure, type ProblemResult, type Timer, warmCalls } from './measure';
 import type { Fused } from './networks';
@@ -24,6 +25,7 @@ export interface Session {
   pytorch: PyTorch | null;
   budget: Budget;
   options: Options;
+  onFailure: OnFailure;
 }
 
 /** What an answer of PyTorch may take when the time of the run is over. */
@@ -39,7 +41,7 @@ export async function run(plan: readonly Work[], session: Session, report: Repor
       continue;
     }
     const text = await doWork(work, session, report).catch((error: unknown) => {
-      report.failed.push({ work: workName(work), reason: reasonOf(error) });
+      session.onFailure('all', error, workName(work));
       return `${workName(work)} failed: ${reasonOf(error)}`;
     });
     report.seconds = start - session.budget.left();
@@ -50,8 +52,8 @@ export async function run(plan: readonly Work[], session: Session, report: Repor
 
 /** What was measured, as text. */
 async function doWork(work: Work, session: Session, report: Report): Promise<string> {
-  const { device, stream, timer, pytorch, budget, options } = session;
-  const limits = { rounds: options.rounds, seconds: budget.left() + GRACE_SECONDS };
+  const { device, stream, timer, pytorch, budget, options, onFailure } = session;
+  const limits = { rounds: options.rounds, seconds: budget.left() + GRACE_SECONDS, onFailure };
   if (work.kind === 'problem') {
     const cells = await measureProblem(work.problem, work.fused, session);
     addCells(report, work.problem, cells);
@@ -82,7 +84,7 @@ async function measureProblem(problem: GpuProblem, fused: readonly Fused[], sess
 }
 
 async function measureFused(problem: GpuProblem, fused: Fused, session: Session): Promise<Cell[]> {
-  const { pytorch, budget, options } = session;
+  const { pytorch, budget, options, onFailure } = session;
   const cells = await measureHere(problem, fused, session);
   if (pytorch !== null) {
     const spent = pytorch.compileSeconds >= options.compileSeconds;
@@ -90,13 +92,14 @@ async function measureFused(problem: GpuProblem, fused: Fused, session: Session)
       rounds: options.rounds,
       compileNot: spent ? `its ${options.compileSeconds} s for compiling are over` : null,
       seconds: budget.left() + GRACE_SECONDS,
+      onFailure,
     });
   }
   return cells;
 }
 
 /** By the implementations in this process, whose memory is free again when this resolves. */
-async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, timer, options }: Session): Promise<Cell[]> {
+async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, timer, options, onFailure }: Session): Promise<Cell[]> {
   const { operations } = options;
   const releases: (() => void)[] = [];
   try {
@@ -106,11 +109,11 @@ async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, 
     releases.push(copies.release);
     const contenders = [];
     for (const name of backendsHere()) {
-      const contender = await openContender(name, problem, fused, inputs, stream, operations);
+      const contender = await openContender(name, problem, fused, inputs, stream, operations, onFailure);
       releases.push(contender.release);
       contenders.push(contender);
     }
-    return await measure(problem, fused, contenders, copies.of, timer, options);
+    return await measure(problem, fused, contenders, copies.of, timer, { ...options, onFailure });
   } finally {
     for (const release of releases) release();
     device.emptyCache();

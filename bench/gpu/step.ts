@@ -2,10 +2,11 @@
 
 import type { Stream } from '../../lib/index';
 import { type Summary, summarize } from '../cpu/statistics';
-import { BACKENDS, backendsHere, OURS, reasonOf } from './contenders';
-import type { Failure, Timer } from './measure';
+import { BACKENDS, backendsHere, OURS } from './contenders';
+import type { OnFailure } from './failures';
+import type { Timer } from './measure';
 import { bytesOf, type LayerProblem, type OpenStep, openCopyStep, openGraph, openStep } from './open_step';
-import type { Step, StepLayer } from './plan';
+import { type Step, type StepLayer, stepName } from './plan';
 import { EAGER, type PyTorch, type StepTimes } from './pytorch';
 
 export const GRAPH = 'ours, CUDA graph';
@@ -22,18 +23,18 @@ export interface StepResult extends Step {
   /** Of copies of as many bytes as each operation at least moves, one after the other. */
   copySeconds: Summary;
   times: StepTime[];
-  failures: Failure[];
 }
 
 export interface StepOptions {
   rounds: number;
   /** The most that PyTorch's answer may take. */
   seconds: number;
+  onFailure: OnFailure;
 }
 
 const STEPS_ON_END = 3;
 
-interface Run extends OpenStep {
+interface Run extends Pick<OpenStep, 'call'> {
   contender: string;
   seconds: number[];
   pipelined: number[];
@@ -45,22 +46,22 @@ export async function measureStep(
   stream: Stream,
   timer: Timer,
   pytorch: PyTorch | null,
-  { rounds, seconds }: StepOptions,
+  { rounds, seconds, onFailure }: StepOptions,
 ): Promise<StepResult> {
   const problems = layers.map((layer): LayerProblem => ({ ...step, ...layer }));
-  const failures: Failure[] = [];
-  const measured = await measureHere(problems, stream, timer, rounds, failures);
+  const fail = (contender: string, error: unknown) => onFailure(contender, error, stepName(step));
+  const measured = await measureHere(problems, stream, timer, rounds, fail);
   const times = measured.filter(({ contender }) => contender !== COPIES);
   try {
     const { layout, dtype } = step;
     const eager = await pytorch?.step(layers, { layout, dtype, rounds, seconds });
     if (eager) times.push({ contender: EAGER, ...eager });
   } catch (error) {
-    failures.push({ contender: EAGER, reason: reasonOf(error) });
+    fail(EAGER, error);
   }
   const copySeconds = measured.find(({ contender }) => contender === COPIES)!.seconds;
   const bytes = bytesOf(problems).reduce((sum, one) => sum + one, 0);
-  return { ...step, layers: layers.length, bytes, copySeconds, times, failures };
+  return { ...step, layers: layers.length, bytes, copySeconds, times };
 }
 
 /** By the implementations in this process, in turns; their memory is free again when this resolves. */
@@ -69,34 +70,35 @@ async function measureHere(
   stream: Stream,
   timer: Timer,
   rounds: number,
-  failures: Failure[],
+  fail: (contender: string, error: unknown) => void,
 ): Promise<StepTime[]> {
+  const opened: OpenStep[] = [];
   const runs: Run[] = [];
   const open = async (contender: string, opening: () => OpenStep) => {
     try {
-      const run: Run = { contender, ...opening(), seconds: [], pipelined: [] };
-      runs.push(run);
-      run.call(stream);
+      const { call, release } = opening();
+      opened.push({ call, release });
+      call(stream);
       await stream.synchronize();
+      runs.push({ contender, call, seconds: [], pipelined: [] });
     } catch (error) {
-      failures.push({ contender, reason: reasonOf(error) });
+      fail(contender, error);
     }
   };
   try {
     await open(COPIES, () => openCopyStep(bytesOf(problems), stream));
     for (const name of backendsHere()) await open(name, () => openStep(problems, BACKENDS[name]!, stream));
     await open(GRAPH, () => openGraph(problems, BACKENDS[OURS]!, stream));
-    const able = runs.filter((run) => failures.every(({ contender }) => contender !== run.contender));
     for (let round = 0; round < rounds; ++round) {
-      for (const run of able) await sample(run, stream, timer);
+      for (const run of runs) await sample(run, stream, timer);
     }
-    return able.map(({ contender, seconds, pipelined }) => ({
+    return runs.map(({ contender, seconds, pipelined }) => ({
       contender,
       seconds: summarize(seconds),
       pipelined: summarize(pipelined),
     }));
   } finally {
-    for (const run of runs) run.release();
+    for (const { release } of opened) release();
     stream.device.emptyCache();
   }
 }

@@ -31,27 +31,10 @@ export function ratioTable(problems: readonly ProblemResult[]): string {
   return ['Ours over the best rival and over the floor, cold L2, geometric means', ...alignColumns([head, ...rows], 2)].join('\n');
 }
 
-/** Each reason once, with how often it was given and where first. */
-export function failureLines({ absent, failed, problems, steps, timePerCall }: Report): string[] {
-  const found = new Map<string, { count: number; first: string }>();
-  const add = (contender: string, reason: string, where: string) => {
-    const key = `${contender}: ${reason}`;
-    const known = found.get(key);
-    found.set(key, { count: (known?.count ?? 0) + 1, first: known?.first ?? where });
-  };
-  for (const problem of problems) {
-    for (const { operation, fused, failures } of problem.cells)
-      for (const { contender, reason } of failures) add(contender, reason, `${settingOf(problem)}, ${operation}, ${fused}`);
-  }
-  for (const { failures, network, layout, dtype, fusion } of steps)
-    for (const { contender, reason } of failures) add(contender, reason, `step of ${network}, ${layout} ${dtype}, ${fusion}`);
-  for (const { contender, reason } of timePerCall?.failures ?? []) add(contender, reason, 'time per call');
-  return [
-    ...absent.map(({ contender, reason }) => `${contender} is left out: ${reason}`),
-    ...failed.map(({ work, reason }) => `${work} failed: ${reason}`),
-    ...[...found].map(([what, { count, first }]) => `${what} (${count} times, first: ${first})`),
-  ];
-}
+export const failureLines = ({ absent, failures }: Report): string[] => [
+  ...absent.map(({ contender, reason }) => `${contender} is left out: ${reason}`),
+  ...failures.map(({ contender, reason, count, first }) => `${contender}: ${reason} (${count} times, first: ${first})`),
+];
 
 export function leftOutLines({ leftOut, seconds, budgetSeconds }: Report): string[] {
   if (leftOut.length === 0) return [];
