@@ -123,11 +123,6 @@ export const OTHER_NETWORKS: readonly Network[] = [
     layers: count(mobilenetV2()),
   },
   {
-    name: 'densenet121',
-    source: 'DenseNet-121 (Huang et al., arXiv:1608.06993) as oneDNN lists it: for pictures of 224×224, halves rounded up',
-    layers: count(densenet121()),
-  },
-  {
     name: '1d',
     source: "oneDNN's shapes_1d, without the one that has a single value per channel",
     layers: [listed(1, 32, 30), listed(32, 128, 10), listed(32, 27, 7), listed(9, 128, 1)],
@@ -136,6 +131,11 @@ export const OTHER_NETWORKS: readonly Network[] = [
     name: '3d',
     source: "oneDNN's shapes_3d",
     layers: [listed(1, 16, 40, 40, 40), listed(32, 128, 12, 10, 8)],
+  },
+  {
+    name: 'densenet121',
+    source: 'DenseNet-121 (Huang et al., arXiv:1608.06993) as oneDNN lists it: for pictures of 224×224, halves rounded up',
+    layers: count(densenet121()),
   },
 ];
 

@@ -2,7 +2,7 @@
 
 import type { DType } from '../../lib/index';
 import type { Layout, Operation } from '../cpu/problem';
-import type { Fused, Layers, Network } from './networks';
+import { type Fused, type Layers, type Network, totalCount } from './networks';
 
 export const DTYPES = ['float32', 'float16', 'bfloat16'] as const satisfies readonly DType[];
 export type GpuDType = (typeof DTYPES)[number];
@@ -33,13 +33,10 @@ export const shapeOf = ({ channels, spatial, batch: own }: Layers, batch: number
 export function problemsOf({ name, layers }: Network, batch: number, layout: Layout, dtype: GpuDType): GpuProblem[] {
   return layers
     .filter(({ spatial }) => layout === 'channels first' || product(spatial) > 1)
-    .map((one) => ({ network: name, shape: shapeOf(one, batch), layout, dtype, share: shareOf(one) }))
-    .sort((a, b) => b.share - a.share)
-    .map(({ share, ...problem }) => problem);
+    .map((one) => ({ shape: shapeOf(one, batch), count: totalCount(one) }))
+    .sort((a, b) => b.count * product(b.shape) - a.count * product(a.shape))
+    .map(({ shape }) => ({ network: name, shape, layout, dtype }));
 }
-
-const shareOf = ({ channels, spatial, count }: Layers): number =>
-  channels * product(spatial) * Object.values(count).reduce((sum, value) => sum + value, 0);
 
 export const problemName = ({ network, shape, layout, dtype }: GpuProblem): string => `${network} [${shape.join(',')}] ${layout} ${dtype}`;
 
