@@ -39,7 +39,7 @@ export class LineProcess {
     const limit = new Promise<never>((_, reject) => {
       tooLong = setTimeout(() => {
         this.child.kill('SIGKILL');
-        reject(new Error(`${this.command} gave no answer within ${Math.round(seconds)} s and was ended`));
+        reject(new Error(`${this.command} gave no answer within ${Number(seconds.toPrecision(2))} s and was ended`));
       }, seconds * 1e3);
     });
     const answer = this.ask(line);

@@ -98,6 +98,7 @@ class Problem:
     """One layer with its tensors, as inputs.ts makes them."""
 
     def __init__(self, shape, layout, dtype, fused):
+        self.last = layout == "channels last"
         self.x = self.tensor("input", shape, layout, dtype).requires_grad_()
         self.gradient = self.tensor("gradient", shape, layout, dtype)
         self.residual = self.tensor("residual", shape, layout, dtype).requires_grad_() if fused == "add+relu" else None
@@ -185,9 +186,19 @@ def attempt(work):
         return {"error": (str(error).strip() or type(error).__name__).splitlines()[0]}
 
 
+def first_values(problem):
+    def first(tensor):
+        in_memory = tensor.movedim(1, -1) if problem.last else tensor
+        return in_memory.detach().reshape(-1)[:8].float().cpu().tolist()
+
+    output = training(*problem.arguments())
+    (gradient,) = torch.autograd.grad(output, [problem.x], problem.gradient)
+    return {"output": first(output), "gradient": first(gradient)}
+
+
 def problem(request):
     """{shape, layout, dtype, fused, operations: {name: calls back to back}, rounds, compile}: cold and warm times of each operation, and
-    how long it took to compile them."""
+    how long it took to compile them; `first`: the first values of an output and of its gradient."""
     opened = Problem(request["shape"], request["layout"], request["dtype"], request["fused"])
 
     def measure(functions, opening):
@@ -201,7 +212,7 @@ def problem(request):
 
         return {operation: attempt(lambda: one(operation, calls)) for operation, calls in request["operations"].items()}
 
-    result = {"eager": measure(EAGER, [])}
+    result = {"first": first_values(opened), "eager": measure(EAGER, [])}
     if request["compile"]:
         opening = []
         result["compile"] = measure(compile_all(), opening)

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { LineProcess } from '../cpu/line_process';
 import type { Operation } from '../cpu/problem';
 import { type Summary, summarize } from '../cpu/statistics';
+import { difference, type FirstValues } from './check';
 import { type OnFailure, reasonOf } from './failures';
 import { PERIOD, SEEDS, valuesOf } from './inputs';
 import type { Cell } from './measure';
@@ -15,7 +16,7 @@ export const COMPILED = 'PyTorch compile';
 
 type Failed = { error: string };
 type Answers = Partial<Record<Operation, Record<'cold' | 'warm', number[]> | Failed>>;
-type ProblemAnswer = { eager: Answers; compile?: Answers; compileSeconds?: number };
+type ProblemAnswer = { first: FirstValues; eager: Answers; compile?: Answers; compileSeconds?: number };
 export interface StepTimes {
   seconds: Summary;
   /** Per step of some on end, by the clock of the process. */
@@ -50,13 +51,15 @@ export class PyTorch {
 
   /** Adds PyTorch's times to the cells of a problem. */
   async measure(problem: GpuProblem, fused: Fused, cells: readonly Cell[], calls: CallsOf, options: Options): Promise<void> {
-    const { rounds, compileNot, seconds, onFailure } = options;
+    const { rounds, compileNot, seconds, ours, onFailure } = options;
     const { shape, layout, dtype } = problem;
     const operations = Object.fromEntries(cells.map((cell) => [cell.operation, calls(cell)]));
     const request = { kind: 'problem', shape, layout, dtype, fused, operations, rounds, compile: compileNot === null };
     try {
       const answer = await this.ask<ProblemAnswer>(request, seconds);
       this.compileSeconds += answer.compileSeconds ?? 0;
+      const other = difference(ours, answer.first);
+      if (other !== null) throw new Error(other);
       for (const cell of cells) {
         const fail = (contender: string, reason: string) => onFailure(contender, reason, caseName(problem, cell.operation, fused));
         add(cell, EAGER, answer.eager, fail);
@@ -109,6 +112,8 @@ export interface Options {
   rounds: number;
   /** Why torch.compile is not asked; null where it is. */
   compileNot: string | null;
+  /** What the answer is held against. */
+  ours: FirstValues;
   /** The most that an answer may take. */
   seconds: number;
   onFailure: OnFailure;

@@ -3,6 +3,7 @@
 import type { Device, Stream } from '../../lib/index';
 import type { Budget } from './budget';
 import { measureCalls } from './calls';
+import { firstValues } from './check';
 import { backendsHere, openContender } from './contenders';
 import { openCopies } from './copies';
 import { type OnFailure, reasonOf } from './failures';
@@ -85,12 +86,13 @@ async function measureProblem(problem: GpuProblem, fused: readonly Fused[], sess
 
 async function measureFused(problem: GpuProblem, fused: Fused, session: Session): Promise<Cell[]> {
   const { pytorch, budget, options, onFailure } = session;
-  const cells = await measureHere(problem, fused, session);
+  const { cells, first } = await measureHere(problem, fused, session);
   if (pytorch !== null) {
     const spent = pytorch.compileSeconds >= options.compileSeconds;
     await pytorch.measure(problem, fused, cells, ({ copySeconds }) => warmCalls(copySeconds.median, options.calls), {
       rounds: options.rounds,
       compileNot: spent ? `its ${options.compileSeconds} s for compiling are over` : null,
+      ours: first,
       seconds: budget.left() + GRACE_SECONDS,
       onFailure,
     });
@@ -99,7 +101,7 @@ async function measureFused(problem: GpuProblem, fused: Fused, session: Session)
 }
 
 /** By the implementations in this process, whose memory is free again when this resolves. */
-async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, timer, options, onFailure }: Session): Promise<Cell[]> {
+async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, timer, options, onFailure }: Session) {
   const { operations } = options;
   const releases: (() => void)[] = [];
   try {
@@ -113,7 +115,8 @@ async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, 
       releases.push(contender.release);
       contenders.push(contender);
     }
-    return await measure(problem, fused, contenders, copies.of, timer, { ...options, onFailure });
+    const cells = await measure(problem, fused, contenders, copies.of, timer, { ...options, onFailure });
+    return { cells, first: await firstValues(problem, fused, inputs) };
   } finally {
     for (const release of releases) release();
     device.emptyCache();
