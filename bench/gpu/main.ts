@@ -49,7 +49,7 @@ const startPyTorch = ({ flushBytes }: Options): Promise<PyTorch> =>
 const introduction = ({ gpu, cudnn, pytorch, rounds }: Report): string =>
   [
     `${[gpu.description, gpu.version, gpu.state].filter(Boolean).join(', ')}; ${rounds} rounds`,
-    `cuDNN ${cudnn ?? 'is not here'}; PyTorch ${pytorch ? `${pytorch.version} with cuDNN ${pytorch.cudnn ?? '–'}` : 'is not here'}`,
+    `${cudnn ?? 'No cuDNN'}; PyTorch ${pytorch ? `${pytorch.version} with cuDNN ${pytorch.cudnn ?? '–'}` : 'is not here'}`,
     'floor: a copy on the device that moves as many bytes as the operation at least does',
   ].join('\n');
 

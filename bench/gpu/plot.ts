@@ -30,17 +30,14 @@ function bars(title: string, groups: string, categories: readonly string[], valu
   });
 }
 
-function headlinePanel(sums: readonly Sum[]): string[] {
-  const shown = sums.filter(({ cache }) => cache === 'cold');
-  if (shown.length === 0) return [];
-  const categories = shown.map(
-    ({ network, batch, layout, dtype, fusion }) => `${network} ${batch} ${layoutName(layout)} ${dtype} ${fusion}`,
+const stepOf = ({ network, fusion }: Sum): string => `${network}, ${fusion}`;
+
+function stepPanel(step: string, sums: readonly Sum[]): string {
+  const shown = sums.filter((sum) => stepOf(sum) === step);
+  const categories = shown.map(({ batch, layout, dtype }) => `${batch} ${layoutName(layout)} ${dtype}`);
+  return bars(`All batch norms of a training step, ${step}, cold L2: time in multiples of the floor`, 'step', categories, (side) =>
+    shown.map(({ seconds }) => ratioOf(seconds[side], seconds.floor)),
   );
-  return [
-    bars('All batch norms of a training step, cold L2: time in multiples of the floor', 'step', categories, (side) =>
-      shown.map(({ seconds }) => ratioOf(seconds[side], seconds.floor)),
-    ),
-  ];
 }
 
 const settingOf = ({ network, shape, dtype }: ProblemResult): string => `${network}, batch ${shape[0]}, ${dtype}`;
@@ -63,10 +60,12 @@ function shapesPanel(setting: string, operation: Operation, problems: readonly P
 }
 
 export function barPlots({ headline, problems }: { headline: readonly Sum[]; problems: readonly ProblemResult[] }): string {
+  const sums = headline.filter(({ cache }) => cache === 'cold');
+  const steps = [...new Set(sums.map(stepOf))].map((step) => stepPanel(step, sums));
   const settings = [...new Set(problems.map(settingOf))];
   const panels = settings.flatMap((setting) => {
     const own = problems.filter((problem) => settingOf(problem) === setting);
     return OPERATIONS.flatMap((operation) => shapesPanel(setting, operation, own));
   });
-  return stack([...headlinePanel(headline), ...panels], 'Batch normalization on the GPU');
+  return stack([...steps, ...panels], 'Batch normalization on the GPU');
 }

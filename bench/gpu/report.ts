@@ -65,9 +65,9 @@ export const newReport = ({ rounds, calls, flushBytes, budget, networks }: Optio
 export const headlineOf = ({ problems }: Report, { networks, batches }: Options): Sum[] =>
   networks.flatMap((network) => sumsOf(network, batches, problems));
 
-/** Five digits are more than a time has. */
+/** Five digits are more than a time has; there are thousands of them, so there is no space between. */
 export const toJson = (report: Report): string =>
-  `${JSON.stringify(report, (_, value) => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value), 1)}\n`;
+  `${JSON.stringify(report, (_, value) => (typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(5)) : value))}\n`;
 
 export function writeJson(report: Report, out: string): void {
   mkdirSync(dirname(out), { recursive: true });

@@ -3,11 +3,24 @@
 import { scatterPlot } from '../../lib/report';
 import { HEIGHT, stack, WIDTH } from '../cpu/plot';
 import { OPERATIONS } from '../cpu/problem';
+import { median } from '../cpu/statistics';
 import { OPERATION_NAMES } from '../cpu/table';
 import { floorSeconds, SIDES, secondsOf } from './compare';
 import { CACHES, type Cell, type ProblemResult } from './measure';
 
 const gigabytesPerSecond = (bytes: number, seconds: number): number => bytes / seconds / 1e9;
+
+/** One point for each number of bytes: the median of the copies that moved so many. */
+function copyLine(cells: readonly Cell[]) {
+  const sizes = [...new Set(cells.map(({ bytes }) => bytes))].sort((a, b) => a - b);
+  const seconds = (bytes: number) => median(cells.filter((cell) => cell.bytes === bytes).map(floorSeconds));
+  return {
+    name: 'copy',
+    color: 5,
+    x: sizes.map((bytes) => bytes / 1e6),
+    y: sizes.map((bytes) => gigabytesPerSecond(bytes, seconds(bytes))),
+  };
+}
 
 function panel(title: string, cells: readonly Cell[]): string {
   const points = (name: string, color: number, seconds: (cell: Cell) => number | null) => {
@@ -26,7 +39,7 @@ function panel(title: string, cells: readonly Cell[]): string {
     xScale: 'log',
     yScale: 'log',
     series: SIDES.map((side, color) => points(side, color, (cell) => secondsOf(cell, side))).filter(({ x }) => x.length > 0),
-    lines: [points('copy', 5, floorSeconds)],
+    lines: [copyLine(cells)],
     width: WIDTH,
     height: HEIGHT,
   });
@@ -36,7 +49,7 @@ export function roofline(problems: readonly ProblemResult[]): string {
   const all = problems.flatMap(({ cells }) => cells);
   const panels = OPERATIONS.flatMap((operation) =>
     CACHES.flatMap((cache) => {
-      const cells = all.filter((cell) => cell.operation === operation && cell.cache === cache).sort((a, b) => a.bytes - b.bytes);
+      const cells = all.filter((cell) => cell.operation === operation && cell.cache === cache);
       return cells.length === 0 ? [] : [panel(`Roofline: ${OPERATION_NAMES[operation]}, ${cache} L2`, cells)];
     }),
   );

@@ -35,7 +35,6 @@ const CALLS_ON_END = 500;
 
 /** Fills the report; after each piece of work `onWork` gets it as text. Nothing that fails ends the run. */
 export async function run(plan: readonly Work[], session: Session, report: Report, onWork: (text: string) => void): Promise<void> {
-  const start = session.budget.left();
   for (const work of plan) {
     if (session.budget.left() === 0) {
       report.leftOut.push(workName(work));
@@ -45,7 +44,7 @@ export async function run(plan: readonly Work[], session: Session, report: Repor
       session.onFailure('all', error, workName(work));
       return `${workName(work)} failed: ${reasonOf(error)}`;
     });
-    report.seconds = start - session.budget.left();
+    report.seconds = session.budget.spent();
     report.headline = headlineOf(report, session.options);
     onWork(text);
   }
