@@ -33,18 +33,17 @@ export class LineProcess {
     return this.readLine();
   }
 
-  /** As ask(), but a process that takes longer is ended, and that is the error. */
-  async askWithin(seconds: number, line: string): Promise<string> {
-    let tooLong: NodeJS.Timeout | undefined;
-    const limit = new Promise<never>((_, reject) => {
-      tooLong = setTimeout(() => {
+  /** The answer, if it comes in time; or else the process is ended, and that is the error. */
+  async within(seconds: number, answer: Promise<string>): Promise<string> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
         this.child.kill('SIGKILL');
         reject(new Error(`${this.command} gave no answer within ${Number(seconds.toPrecision(2))} s and was ended`));
       }, seconds * 1e3);
     });
-    const answer = this.ask(line);
     answer.catch(() => {}); // ended, it gives none
-    return Promise.race([answer, limit]).finally(() => clearTimeout(tooLong));
+    return Promise.race([answer, tooLong]).finally(() => clearTimeout(timer));
   }
 
   close(): void {

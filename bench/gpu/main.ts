@@ -53,13 +53,14 @@ const introduction = ({ gpu, cudnn, pytorch, rounds }: Report): string =>
     'floor: a copy on the device that moves as many bytes as the operation at least does',
   ].join('\n');
 
+/** What matters most comes last, where a terminal stands still. */
 const conclusion = (report: Report): string =>
   [
-    headlineTable(report.headline),
-    ...report.steps.map(stepTable),
-    ...(report.timePerCall ? [callTable(report.timePerCall)] : []),
-    ratioTable(report.problems),
     [...failureLines(report), ...leftOutLines(report)].join('\n'),
+    ratioTable(report.problems),
+    ...(report.timePerCall ? [callTable(report.timePerCall)] : []),
+    ...report.steps.map(stepTable),
+    headlineTable(report.headline),
   ].join('\n\n');
 
 /** All of it but the times: what a visit to a GPU would stumble over shows without one. */

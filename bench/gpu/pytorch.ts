@@ -40,7 +40,9 @@ export class PyTorch {
   /** @throws where `python` does not start, has no torch, or torch has no GPU. */
   static async start(python: string, device: 'cuda' | 'cpu', flushBytes: number): Promise<PyTorch> {
     const child = new LineProcess(python, [join(__dirname, 'pytorch.py'), device, String(flushBytes)]);
-    const first = JSON.parse(await child.readLine()) as { version: string; cudnn: number | null; sample: number[] } | Failed;
+    const first = JSON.parse(await child.within(REQUEST_SECONDS, child.readLine())) as
+      | { version: string; cudnn: number | null; sample: number[] }
+      | Failed;
     if ('error' in first) throw new Error(`${python}: ${first.error}`);
     const values = valuesOf(SEEDS.input);
     const ours = [0, 1, PERIOD - 1].map((index) => values[index]);
@@ -95,7 +97,8 @@ export class PyTorch {
   /** A process that ended once is not asked again. */
   private async ask<T extends object>(request: object, seconds: number): Promise<T> {
     if (this.ended !== null) throw new Error(this.ended);
-    const answer = await this.child.askWithin(Math.min(REQUEST_SECONDS, seconds), JSON.stringify(request)).catch((error: unknown) => {
+    const limit = Math.min(REQUEST_SECONDS, seconds);
+    const answer = await this.child.within(limit, this.child.ask(JSON.stringify(request))).catch((error: unknown) => {
       this.ended = reasonOf(error);
       throw error;
     });

@@ -36,10 +36,10 @@ export const failureLines = ({ absent, failures }: Report): string[] => [
   ...failures.map(({ contender, reason, count, first }) => `${contender}: ${reason} (${count} times, first: ${first})`),
 ];
 
+/** What differs in its shape alone is one line. */
 export function leftOutLines({ leftOut, seconds, budgetSeconds }: Report): string[] {
   if (leftOut.length === 0) return [];
-  return [
-    `Left out when the ${budgetSeconds} s were over (after ${Math.round(seconds)} s): ${leftOut.length}`,
-    ...leftOut.map((name) => `  ${name}`),
-  ];
+  const kinds = leftOut.map((name) => name.replace(/\[[^\]]*\]/, '[…]'));
+  const lines = [...new Set(kinds)].map((kind) => `  ${kind}: ${kinds.filter((one) => one === kind).length}`);
+  return [`Left out when the ${budgetSeconds} s were over (after ${Math.round(seconds)} s): ${leftOut.length}`, ...lines];
 }

@@ -149,12 +149,16 @@ describe("GPU benchmark's report", () => {
     });
     expect(leftOutLines(report)).to.deep.equal([]);
     report.failures.push({ contender: 'PyTorch compile', reason: 'no compiler', count: 7, first: 'there' });
-    report.leftOut.push('the rest');
+    report.leftOut.push('1d [9,128,1] channels first float16, none', 'time per call', '1d [2,3,4] channels first float16, none');
     expect(failureLines(report)).to.deep.equal([
       'cuDNN is left out: it is not here',
       'PyTorch compile: no compiler (7 times, first: there)',
     ]);
-    expect(leftOutLines(report)).to.deep.equal(['Left out when the 480 s were over (after 0 s): 1', '  the rest']);
+    expect(leftOutLines(report)).to.deep.equal([
+      'Left out when the 480 s were over (after 0 s): 3',
+      '  1d […] channels first float16, none: 2',
+      '  time per call: 1',
+    ]);
   });
 
   it('draws bars and a roofline of what there is', () => {
