@@ -1,6 +1,6 @@
 /** A network's batch norms as one call: all layers forward, then all backward in the reverse order, on one stream. */
 
-import { type BackendName, BatchNorm, type Stream } from '../../lib/index';
+import { type BackendName, BatchNorm, type Stream, Tensor } from '../../lib/index';
 import { EPS } from '../cpu/data';
 import { openCopies } from './copies';
 import { disposeAll, repeated, SEEDS } from './inputs';
@@ -32,7 +32,7 @@ export function openStep(problems: readonly LayerProblem[], backend: BackendName
       ...own({ input: tensor(SEEDS.input) }),
       ...own({ gradient: tensor(SEEDS.gradient) }),
       ...own({ residual: fused === 'add+relu' ? tensor(SEEDS.residual) : null }),
-      ...own({ out: tensor(SEEDS.input) }),
+      ...own({ out: Tensor.empty(memoryShape(problem), { device, dtype }) }),
     };
   };
   try {

@@ -106,6 +106,7 @@ async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, 
   try {
     const inputs = inputsOf(problem, fused === 'add+relu', device);
     releases.push(() => disposeAll(inputs));
+    await device.synchronize(); // they are made on another stream
     const copies = openCopies(Math.max(...operations.map((operation) => fewestBytes(problem, operation, fused))), device, stream);
     releases.push(copies.release);
     const contenders = [];

@@ -78,6 +78,7 @@ async function measureHere(
     try {
       const { call, release } = opening();
       opened.push({ call, release });
+      await stream.device.synchronize(); // its tensors are made on another stream
       call(stream);
       await stream.synchronize();
       runs.push({ contender, call, seconds: [], pipelined: [] });
