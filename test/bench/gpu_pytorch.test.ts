@@ -12,10 +12,14 @@ import type { Cell } from '../../bench/gpu/measure';
 import type { Fused } from '../../bench/gpu/networks';
 import type { GpuProblem } from '../../bench/gpu/problem';
 import { PyTorch } from '../../bench/gpu/pytorch';
+import { Device } from '../../lib/index';
 import { device } from '../helpers/device';
 import { skip } from '../helpers/shared';
 
 const PROBLEM: GpuProblem = { network: 'some', shape: [4, 3, 5, 2], layout: 'channels last', dtype: 'bfloat16' };
+
+/** Ours for PyTorch to be held against; an emulated GPU would take minutes. */
+const cpu = Device.get('cpu');
 
 const cellsOf = (fused: Fused): Cell[] =>
   (['inference', 'trainingForward', 'backward'] as const).flatMap((operation) =>
@@ -65,7 +69,7 @@ describe('PyTorch in the GPU benchmark', function () {
   ) {
     const failures: Failure[] = [];
     const cells = cellsOf(fused);
-    const ours = await firstValues(problem, fused, inputsOf(problem, fused === 'add+relu', device));
+    const ours = await firstValues(problem, fused, inputsOf(problem, fused === 'add+relu', cpu));
     await of.measure(problem, fused, cells, () => 2, { rounds: 3, compileNot, ours, seconds, onFailure: collectIn(failures) });
     return { cells, reasons: failures.map(({ contender, reason }) => `${contender}: ${reason}`) };
   }
@@ -104,7 +108,7 @@ describe('PyTorch in the GPU benchmark', function () {
   });
 
   it('keeps what worked where an operation failed', async () => {
-    const first = await firstValues(PROBLEM, 'none', inputsOf(PROBLEM, false, device));
+    const first = await firstValues(PROBLEM, 'none', inputsOf(PROBLEM, false, cpu));
     const times = { cold: [3, 1, 2], warm: [0.5] };
     const failed = { error: 'no compiler' };
     const eager = { inference: times, trainingForward: times, backward: times };
