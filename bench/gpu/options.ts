@@ -17,8 +17,8 @@ export const HELP = `Usage: npm run bench:gpu -- [options]
 
 Times batch normalization on a GPU by CUDA's events, for the shapes of ResNet-50 and of other networks, channels first and channels last:
 training forward, inference and backward, alone and with ReLU or add and ReLU fused; with the data out of the L2 cache and with what fits of
-it inside. Ours, cuDNN in each of its modes, PyTorch (eager and torch.compile) and a copy on the device of as many bytes take turns on the
-same inputs. Then all 53 batch norms of a training step at once, also as a CUDA graph, and the time per call seen from JavaScript.
+it inside. Ours, cuDNN in each of its modes, and a copy on the device of as many bytes take turns; PyTorch (eager and torch.compile) follows
+problem by problem, on the same inputs. Then all 53 batch norms of a training step at once, also as a CUDA graph, and the time per call seen from JavaScript.
 
 It does what matters most first, and ends in time: what it then did not get to is listed. Whoever cannot take part, or cannot do one
 operation, is in the report with the reason.
@@ -37,7 +37,7 @@ operation, is in the report with the reason.
   --out FILE        where the JSON goes, after each problem (default: reports/bench/gpu/<date>-<gpu>.json); the plots lie beside it as .svg
                     and -roofline.svg
   --json            print the JSON instead of tables
-  --rehearse        run all of it on tiny shapes, show no times and write nothing: this also works on the emulated GPU, which no
+  --rehearse        run all of it on tiny shapes, show no times and keep nothing: this also works on the emulated GPU, which no
                     benchmark takes times from (CUDA_BATCHNORM_VARIANT=emulated); PyTorch is then on the CPU
   --help            this text
 
