@@ -46,7 +46,8 @@ accuracy() {
   npm run bench:accuracy -- --out "$folder/accuracy.json"
 }
 
-bench() { npm run bench:gpu; }
+# Ours beside cuDNN and PyTorch, as far as they are here; JSON and plots are for bench/results/gpu.
+bench() { npm run bench:gpu -- --out "$folder/bench.json"; }
 
 steps=(build machine tests validate accuracy memcheck racecheck bench)
 [ $# -gt 0 ] && steps=("$@")

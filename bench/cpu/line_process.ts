@@ -33,6 +33,19 @@ export class LineProcess {
     return this.readLine();
   }
 
+  /** The answer, if it comes in time; or else the process is ended, and that is the error. */
+  async within(seconds: number, answer: Promise<string>): Promise<string> {
+    let timer: NodeJS.Timeout | undefined;
+    const tooLong = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => {
+        this.child.kill('SIGKILL');
+        reject(new Error(`${this.command} gave no answer within ${Number(seconds.toPrecision(2))} s and was ended`));
+      }, seconds * 1e3);
+    });
+    answer.catch(() => {}); // ended, it gives none
+    return Promise.race([answer, tooLong]).finally(() => clearTimeout(timer));
+  }
+
   close(): void {
     this.child.stdin!.end();
   }

@@ -1,6 +1,7 @@
 /** The CPU benchmark: see options.ts for its command line. */
 
 import { join } from 'node:path';
+import { UsageError } from '../../lib/cli/usage';
 import type { Contender } from './contender';
 import { type Copy, startCopy, startPyTorch } from './helper';
 import { commit, fileStem, type Machine, machine } from './machine';
@@ -120,5 +121,6 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : error);
-  process.exit(1); // at once: helpers that were started end with the pipe to them
+  if (error instanceof UsageError) console.error("'npm run bench -- --help' lists the options");
+  process.exit(error instanceof UsageError ? 2 : 1); // at once: helpers that were started end with the pipe to them
 });

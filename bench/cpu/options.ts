@@ -1,6 +1,6 @@
 /** The command line of the CPU benchmark. */
 
-import { parseArgs } from 'node:util';
+import { readCommandLine, UsageError } from '../../lib/cli/usage';
 import { type Problem, SHAPES } from './problem';
 
 export const CONTENDERS = ['ours', 'onnxruntime', 'tfjs', 'pytorch'] as const;
@@ -36,35 +36,32 @@ export interface Options {
 
 export function parseCount(name: string, text: string): number {
   const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new Error(`Expected a positive integer for --${name} but received ${text}`);
+  if (!Number.isInteger(count) || count < 1) throw new UsageError(`Expected a positive integer for --${name} but received ${text}`);
   return count;
 }
 
 export function parseShape(text: string): Problem['shape'] {
   const sizes = text.split('x').map((size) => parseCount('shapes', size));
-  if (sizes.length !== 4) throw new Error(`Expected a shape such as 32x64x56x56 for --shapes but received ${text}`);
+  if (sizes.length !== 4) throw new UsageError(`Expected a shape such as 32x64x56x56 for --shapes but received ${text}`);
   return sizes as unknown as Problem['shape'];
 }
 
 function parseContender(text: string): ContenderName {
   const name = CONTENDERS.find((one) => one === text);
-  if (!name) throw new Error(`Expected ${CONTENDERS.join(', ')} for --only but received ${text}`);
+  if (!name) throw new UsageError(`Expected ${CONTENDERS.join(', ')} for --only but received ${text}`);
   return name;
 }
 
 export function parseOptions(args: readonly string[]): Options {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      quick: { type: 'boolean', default: false },
-      shapes: { type: 'string' },
-      only: { type: 'string' },
-      threads: { type: 'string', default: '2' },
-      rounds: { type: 'string' },
-      out: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
+  const values = readCommandLine(args, {
+    quick: { type: 'boolean', default: false },
+    shapes: { type: 'string' },
+    only: { type: 'string' },
+    threads: { type: 'string', default: '2' },
+    rounds: { type: 'string' },
+    out: { type: 'string' },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
   });
   return {
     shapes: values.shapes?.split(',').map(parseShape) ?? SHAPES,

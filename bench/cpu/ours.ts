@@ -1,6 +1,6 @@
-/** Our own devices, through the public TypeScript interface; and the CPU device as a contender. */
+/** Our CPU device, through the public TypeScript interface. */
 
-import { BatchNorm, batchNormBackward, batchNormTraining, Device, type DType, type Gradients, type Stream, Tensor } from '../../lib/index';
+import { BatchNorm, batchNormBackward, batchNormTraining, Device, type Gradients, Tensor } from '../../lib/index';
 import { type Contender, timeCalls } from './contender';
 import { EPS, gradientOf, inputOf, parametersOf } from './data';
 import { memoryShape, OPERATIONS, type Operation, type Problem } from './problem';
@@ -18,15 +18,8 @@ export interface Overhead {
   awaited: Summary;
 }
 
-/** Where a layer lies, of which type its tensors are, and which stream does its work; the device's own where none is given. */
-export interface Place {
-  device: string | Device;
-  dtype?: DType;
-  stream?: Stream;
-}
-
 /** One layer with its tensors. Every call queues one operation; what it allocates goes back to the pool at once. */
-export function openLayer(problem: Problem, { device, dtype, stream }: Place) {
+export function openLayer(problem: Problem) {
   const axis = problem.layout === 'channels first' ? 1 : -1;
   const layer = new BatchNorm(problem.shape[1], { eps: EPS, axis, device });
   const { mean, variance, weight, bias } = parametersOf(problem);
@@ -35,20 +28,20 @@ export function openLayer(problem: Problem, { device, dtype, stream }: Place) {
   layer.weight!.write(weight);
   layer.bias!.write(bias);
   const shape = memoryShape(problem);
-  const input = Tensor.from(inputOf(problem), shape, { device, dtype });
-  const gradient = Tensor.from(gradientOf(problem), shape, { device, dtype });
-  const output = Tensor.empty(shape, { device, dtype });
+  const input = Tensor.from(inputOf(problem), shape, { device });
+  const gradient = Tensor.from(gradientOf(problem), shape, { device });
+  const output = Tensor.empty(shape, { device });
   // A layer's own backward() takes one saved pass; this form can be repeated alone.
   const parameters = { weight: layer.weight, bias: layer.bias, eps: EPS, axis };
   const { statistics } = batchNormTraining(input, { ...parameters, out: output });
   const call: Record<Operation, () => void> = {
-    inference: () => void layer.eval().forward(input, { out: output, stream }),
-    trainingForward: () => void layer.train().forward(input, { out: output, stream }),
-    backward: () => disposeGradients(batchNormBackward(gradient, input, { ...parameters, statistics, stream })),
+    inference: () => void layer.eval().forward(input, { out: output }),
+    trainingForward: () => void layer.train().forward(input, { out: output }),
+    backward: () => disposeGradients(batchNormBackward(gradient, input, { ...parameters, statistics })),
   };
   const step = () => {
     call.trainingForward();
-    disposeGradients(layer.backward(gradient, { stream }));
+    disposeGradients(layer.backward(gradient));
   };
   const release = () => {
     for (const owner of [layer, input, gradient, output, statistics]) owner.dispose();
@@ -69,7 +62,7 @@ export function ours(threads: number): Contender {
     note: `${threads} threads; calls queued back to back and one synchronize() at the end; forward writes to memory given with out, backward's results are disposed at once, so that the pool reuses their memory`,
     operations: OPERATIONS,
     prepare: async (problem) => {
-      const { call, release } = openLayer(problem, { device });
+      const { call, release } = openLayer(problem);
       return {
         burst: (operation, calls) => timeCalls(calls, call[operation], synchronize),
         release,
@@ -81,7 +74,7 @@ export function ours(threads: number): Contender {
 
 /** Seconds from a call to the end of its work, one at a time. */
 export async function measureLatency(problem: Problem, samples: number): Promise<Latency> {
-  const { call, release } = openLayer(problem, { device });
+  const { call, release } = openLayer(problem);
   const latency: Partial<Latency> = {};
   for (const operation of OPERATIONS) {
     const times: number[] = [];
@@ -94,7 +87,7 @@ export async function measureLatency(problem: Problem, samples: number): Promise
 
 export async function measureOverhead(samples: number, steps: number): Promise<Overhead> {
   const problem: Problem = { shape: [32, 64, 1, 1], layout: 'channels first' };
-  const { step, release } = openLayer(problem, { device });
+  const { step, release } = openLayer(problem);
   const pipelined: number[] = [];
   const awaited: number[] = [];
   for (let i = 0; i < samples; i++) {

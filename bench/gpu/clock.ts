@@ -12,7 +12,7 @@ import { type Device, type Stream, Tensor } from '../../lib/index';
 const WARMING = 2;
 /** How much longer than queueing the writes last. */
 const MARGIN = 2;
-const MOST_WRITES = 50;
+const MOST_WRITES = 200;
 
 export class Clock {
   private constructor(

@@ -1,77 +1,105 @@
 /** The GPU benchmark: see options.ts for its command line. */
 
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { UsageError } from '../../lib/cli/usage';
 import type { Device } from '../../lib/index';
-import { commit, fileStem, type Machine, machine } from '../cpu/machine';
-import { withProgress, writeReport } from '../cpu/output';
+import { fileStem } from '../cpu/machine';
+import { Budget } from './budget';
 import { Clock } from './clock';
-import { describeGpu, type Gpu, openGpu } from './gpu';
-import { measure, type ProblemResult } from './measure';
+import { cudnnMissing, cudnnVersion } from './contenders';
+import { collectIn, reasonOf } from './failures';
+import { describeGpu, isEmulated, openGpu } from './gpu';
 import { HELP, type Options, parseOptions } from './options';
-import { openProblem } from './ours';
-import { plot } from './plot';
-import { gpuProblemName, problems } from './problem';
-import { problemTable } from './table';
+import { planOf } from './plan';
+import { PyTorch } from './pytorch';
+import { newReport, type Report, toJson, writeJson, writePlots } from './report';
+import { run, type Session } from './run';
+import { failureLines, leftOutLines, ratioTable } from './summary';
+import { callTable, headlineTable, stepTable } from './table';
 
-/** What the JSON file holds; times in seconds. */
-interface Report {
-  date: string;
-  commit: string | null;
-  machine: Machine;
-  gpu: Gpu;
-  rounds: number;
-  callsWithWarmCache: number;
-  flushBytes: number;
-  problems: ProblemResult[];
-}
-
-async function run(options: Options, device: Device, onProblem: (result: ProblemResult) => void): Promise<Report> {
-  const { shapes, dtypes, rounds, calls, flushBytes } = options;
-  const report: Report = {
-    date: new Date().toISOString(),
-    commit: commit(),
-    machine: machine(),
-    gpu: describeGpu(device),
-    rounds,
-    callsWithWarmCache: calls,
-    flushBytes,
-    problems: [],
-  };
-  const stream = device.createStream();
-  const clock = await Clock.start(device, stream, flushBytes);
-  for (const problem of problems(shapes, dtypes)) {
-    const open = openProblem(problem, device, stream);
-    const result = await withProgress(rounds, gpuProblemName(problem), (onRound) =>
-      measure(problem, open, clock, { rounds, calls, onRound }),
-    );
-    open.release();
-    report.problems.push(result);
-    onProblem(result);
+/** Ends the process of PyTorch, if there is one, with the session. */
+async function withSession(options: Options, device: Device, use: (session: Session, report: Report) => Promise<void>): Promise<void> {
+  const budget = new Budget(options.budget);
+  const absent: Report['absent'] = [];
+  if (cudnnMissing() !== null) absent.push({ contender: 'cuDNN', reason: cudnnMissing()! });
+  const pytorch = await startPyTorch(options).catch((error: unknown) => {
+    absent.push({ contender: 'PyTorch', reason: reasonOf(error) });
+    return null;
+  });
+  try {
+    const stream = device.createStream();
+    const timer = await Clock.start(device, stream, options.flushBytes);
+    const report = newReport(options, {
+      gpu: describeGpu(device),
+      cudnn: cudnnVersion(),
+      pytorch: pytorch && { version: pytorch.version, cudnn: pytorch.cudnn },
+      absent,
+    });
+    await use({ device, stream, timer, pytorch, budget, options, onFailure: collectIn(report.failures) }, report);
+  } finally {
+    pytorch?.close();
   }
-  return report;
 }
+
+const startPyTorch = ({ flushBytes }: Options): Promise<PyTorch> =>
+  PyTorch.start(process.env.BENCH_PYTHON || 'python3', isEmulated() ? 'cpu' : 'cuda', flushBytes);
+
+const introduction = ({ gpu, cudnn, pytorch, rounds }: Report): string =>
+  [
+    `${[gpu.description, gpu.version, gpu.state].filter(Boolean).join(', ')}; ${rounds} rounds`,
+    `${cudnn ?? 'No cuDNN'}; PyTorch ${pytorch ? `${pytorch.version} with cuDNN ${pytorch.cudnn ?? '–'}` : 'is not here'}`,
+    'floor: a copy on the device that moves as many bytes as the operation at least does',
+  ].join('\n');
+
+/** What matters most comes last, where a terminal stands still. */
+const conclusion = (report: Report): string =>
+  [
+    [...failureLines(report), ...leftOutLines(report)].join('\n'),
+    ratioTable(report.problems),
+    ...(report.timePerCall ? [callTable(report.timePerCall)] : []),
+    ...report.steps.map(stepTable),
+    headlineTable(report.headline),
+  ].join('\n\n');
 
 /** All of it but the times: what a visit to a GPU would stumble over shows without one. */
 async function rehearse(options: Options, device: Device): Promise<void> {
-  const report = await run(options, device, (result) => void problemTable(result));
-  JSON.stringify(report);
-  plot(report.problems);
-  console.log(`Rehearsed on ${device.description}: ${report.problems.length} problems; no times are shown and nothing is written`);
+  const folder = mkdtempSync(join(tmpdir(), 'bench-gpu-'));
+  const out = join(folder, 'rehearsal.json');
+  try {
+    await withSession(options, device, async (session, report) => {
+      await run(planOf(options), session, report, () => writeJson(report, out));
+      writePlots(report, out);
+      conclusion(report);
+      const { problems, steps } = report;
+      console.log(
+        `Rehearsed on ${device.description}: ${problems.length} problems, ${steps.length} steps; no times are shown and nothing is kept`,
+      );
+      console.log([...failureLines(report), ...leftOutLines(report)].join('\n'));
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 async function measureAll(options: Options, device: Device): Promise<void> {
   const say = options.json ? console.error : console.log;
-  const { description, version, state } = describeGpu(device);
-  say(`${description}, ${version}${state ? `, ${state}` : ''}, ${options.rounds} rounds`);
-  say('GB/s: the fewest bytes the operation moves by its time; beside it a copy on the device that moves as many, timed just before');
-  const report = await run(options, device, (result) => say(`\n${problemTable(result)}`));
-  if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  const gpu = description.split(',')[0]!;
-  writeReport(
-    report,
-    plot(report.problems),
-    options.out ?? join('reports', 'bench', 'gpu', `${fileStem(new Date(report.date), gpu)}.json`),
-  );
+  await withSession(options, device, async (session, report) => {
+    say(introduction(report));
+    const out =
+      options.out ?? join('reports', 'bench', 'gpu', `${fileStem(new Date(report.date), device.description.split(',')[0]!)}.json`);
+    writeJson(report, out); // a place that cannot be written to is known before the work
+    const plan = planOf(options);
+    let count = 0;
+    await run(plan, session, report, (text) => {
+      writeJson(report, out);
+      say(`\n${++count}/${plan.length}, ${Math.round(report.seconds)} s: ${text}`);
+    });
+    say(`\n${conclusion(report)}`);
+    if (options.json) process.stdout.write(toJson(report));
+    console.error(`\nWritten: ${[out, ...writePlots(report, out)].join(', ')}`);
+  });
 }
 
 async function main(): Promise<void> {
@@ -85,6 +113,7 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
+  console.error(reasonOf(error));
+  if (error instanceof UsageError) console.error("'npm run bench:gpu -- --help' lists the options");
+  process.exit(error instanceof UsageError ? 2 : 1); // at once: a Python that was started ends with the pipe to it
 });

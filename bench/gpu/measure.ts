@@ -1,30 +1,34 @@
-/** Interleaved measurement: every sample of an operation follows one of a copy that moves the same bytes. */
+/** Interleaved measurement: in every round each operation is timed in turn for a copy of the same bytes and for each contender. */
 
-import { OPERATIONS, type Operation } from '../cpu/problem';
+import type { Operation } from '../cpu/problem';
 import { median, type Summary, summarize } from '../cpu/statistics';
-import type { Calls } from './ours';
-import { fewestBytes, type GpuProblem } from './problem';
+import type { Contender } from './contenders';
+import type { OnFailure } from './failures';
+import type { Fused } from './networks';
+import { caseName, fewestBytes, type GpuProblem } from './problem';
 
 /** Whether the data lies outside of the L2 cache at first, or in it as far as it fits. */
 export type Cache = 'cold' | 'warm';
 export const CACHES: readonly Cache[] = ['cold', 'warm'];
 
-export interface Result {
-  operation: Operation;
-  cache: Cache;
-  /** The fewest that the operation moves: what the copy beside it moves. */
-  bytes: number;
+export interface Time {
+  contender: string;
   seconds: Summary;
+}
+
+/** An operation in one state of the cache, and everybody's times for it. */
+export interface Cell {
+  operation: Operation;
+  fused: Fused;
+  cache: Cache;
+  /** The fewest that the operation moves: what the copy moves. */
+  bytes: number;
   copySeconds: Summary;
-  /** Of the medians. */
-  bytesPerSecond: number;
-  copyBytesPerSecond: number;
-  /** The median, over rounds, of the time in multiples of the copy's just before. */
-  copies: number;
+  times: Time[];
 }
 
 export interface ProblemResult extends GpuProblem {
-  results: Result[];
+  cells: Cell[];
 }
 
 /** What takes the time of a call. */
@@ -33,42 +37,84 @@ export interface Timer {
   warm(call: () => void, calls: number): Promise<number>;
 }
 
-interface Series {
-  operation: Operation;
-  cache: Cache;
-  seconds: number[];
-  copySeconds: number[];
-}
-
 export interface Options {
+  operations: readonly Operation[];
   rounds: number;
-  /** Calls back to back where the cache is warm. */
+  /** The most calls back to back where the cache is warm. */
   calls: number;
-  onRound?: () => void;
+  onFailure: OnFailure;
 }
 
-export async function measure(problem: GpuProblem, open: Calls, timer: Timer, { rounds, calls, onRound }: Options): Promise<ProblemResult> {
-  const series: Series[] = OPERATIONS.flatMap((operation) => CACHES.map((cache) => ({ operation, cache, seconds: [], copySeconds: [] })));
-  const time = (call: () => void, cache: Cache) => (cache === 'cold' ? timer.cold(call) : timer.warm(call, calls));
+/** How long calls back to back should take together: enough for the clock, which ticks in half microseconds. */
+const WARM_SECONDS = 3e-4;
+
+export const warmCalls = (copySeconds: number, most: number): number =>
+  Math.min(most, Math.max(2, Math.ceil(WARM_SECONDS / copySeconds) || 2));
+
+interface Series {
+  contender: string;
+  call: () => void;
+  seconds: number[];
+}
+
+interface OpenCell extends Pick<Cell, 'operation' | 'fused' | 'cache' | 'bytes'> {
+  copy: Series;
+  contenders: Series[];
+}
+
+/** `copy` gives a call that copies so many bytes. */
+export async function measure(
+  problem: GpuProblem,
+  fused: Fused,
+  contenders: readonly Contender[],
+  copy: (bytes: number) => () => void,
+  timer: Timer,
+  { operations, rounds, calls, onFailure }: Options,
+): Promise<Cell[]> {
+  const cells = operations.flatMap((operation) =>
+    CACHES.map((cache) => openCell(operation, fused, cache, fewestBytes(problem, operation, fused), contenders, copy)),
+  );
   for (let round = 0; round < rounds; ++round) {
-    for (const { operation, cache, seconds, copySeconds } of series) {
-      copySeconds.push(await time(open.copy[operation], cache));
-      seconds.push(await time(open.operation[operation], cache));
+    for (const cell of cells) {
+      await sample(cell.copy, cell.cache, timer, calls);
+      for (const series of [...cell.contenders]) {
+        try {
+          await sample(series, cell.cache, timer, warmCalls(median(cell.copy.seconds), calls));
+        } catch (error) {
+          onFailure(series.contender, error, caseName(problem, cell.operation, fused));
+          cell.contenders.splice(cell.contenders.indexOf(series), 1); // it is not asked again
+        }
+      }
     }
-    onRound?.();
   }
-  return { ...problem, results: series.map((one) => toResult(one, fewestBytes(problem, one.operation))) };
+  return cells.map(toCell);
 }
 
-function toResult({ operation, cache, seconds, copySeconds }: Series, bytes: number): Result {
+function openCell(
+  operation: Operation,
+  fused: Fused,
+  cache: Cache,
+  bytes: number,
+  contenders: readonly Contender[],
+  copy: (bytes: number) => () => void,
+): OpenCell {
+  const series = (contender: string, call: () => void): Series => ({ contender, call, seconds: [] });
   return {
     operation,
+    fused,
     cache,
     bytes,
-    seconds: summarize(seconds),
-    copySeconds: summarize(copySeconds),
-    bytesPerSecond: bytes / median(seconds),
-    copyBytesPerSecond: bytes / median(copySeconds),
-    copies: median(seconds.map((value, round) => value / copySeconds[round]!)),
+    copy: series('copy', copy(bytes)),
+    contenders: contenders.flatMap(({ name, calls }) => (calls.has(operation) ? series(name, calls.get(operation)!) : [])),
   };
 }
+
+async function sample({ call, seconds }: Series, cache: Cache, timer: Timer, calls: number): Promise<void> {
+  seconds.push(await (cache === 'cold' ? timer.cold(call) : timer.warm(call, calls)));
+}
+
+const toCell = ({ copy, contenders, ...cell }: OpenCell): Cell => ({
+  ...cell,
+  copySeconds: summarize(copy.seconds),
+  times: contenders.map(({ contender, seconds }) => ({ contender, seconds: summarize(seconds) })),
+});

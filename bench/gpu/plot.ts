@@ -1,39 +1,71 @@
-/** The measurements as one SVG drawing: per operation and cache, bars in multiples of a copy of the same bytes. */
+/** Bars: the whole steps, and each shape, in multiples of the floor. */
 
 import { barPlot } from '../../lib/report';
 import { HEIGHT, stack, WIDTH } from '../cpu/plot';
 import { OPERATIONS, type Operation } from '../cpu/problem';
 import { OPERATION_NAMES } from '../cpu/table';
-import { CACHES, type Cache, type ProblemResult } from './measure';
-import { DTYPES } from './problem';
+import { floorSeconds, ratioOf, SIDES, type Side, secondsOf } from './compare';
+import type { Sum } from './headline';
+import type { ProblemResult } from './measure';
 
-const category = ({ shape, layout }: ProblemResult): string => `${shape.join('×')} ${layout === 'channels first' ? 'first' : 'last'}`;
+/** Of each side, one value per category. */
+type Values = (side: Side) => (number | null)[];
 
-function panel(operation: Operation, cache: Cache, problems: readonly ProblemResult[]): string {
-  const categories = [...new Set(problems.map(category))];
-  const copies = (dtype: string, name: string): number | null => {
-    const problem = problems.find((one) => one.dtype === dtype && category(one) === name);
-    const result = problem?.results.find((one) => one.operation === operation && one.cache === cache);
-    return result && Number.isFinite(result.copies) ? result.copies : null;
-  };
-  const series = DTYPES.map((dtype, color) => ({ name: dtype, color, values: categories.map((name) => copies(dtype, name)) }));
-  const highest = Math.max(2, ...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
-  const name = OPERATION_NAMES[operation];
+const layoutName = (layout: string): string => layout.replace('channels ', '');
+const capital = (text: string): string => `${text[0]!.toUpperCase()}${text.slice(1)}`;
+
+function bars(title: string, groups: string, categories: readonly string[], values: Values): string {
+  const series = SIDES.map((name, color) => ({ name, color, values: values(name) })).filter((one) => one.values.some(Number.isFinite));
+  const highest = Math.max(2, ...series.flatMap((one) => one.values.map((value) => value ?? 0)));
   return barPlot({
-    title: `${name[0]!.toUpperCase()}${name.slice(1)}, ${cache} L2: time in multiples of a copy of the same bytes`,
-    description: 'Grouped bars, one group per shape and layout, one bar per element type. Lower is better.',
-    yLabel: '× copy',
+    title,
+    description: `Grouped bars, one group per ${groups}, one bar per implementation. Lower is better; 1 is a copy of the fewest bytes.`,
+    yLabel: '× floor',
     yRange: [0, highest * 1.1],
     categories,
-    series: series.filter(({ values }) => values.some((value) => value !== null)),
+    series,
     reference: { value: 1, label: '' },
     width: WIDTH,
     height: HEIGHT,
   });
 }
 
-export const plot = (problems: readonly ProblemResult[]): string =>
-  stack(
-    OPERATIONS.flatMap((operation) => CACHES.map((cache) => panel(operation, cache, problems))),
-    'Batch normalization on the GPU',
+const stepOf = ({ network, fusion }: Sum): string => `${network}, ${fusion}`;
+
+function stepPanel(step: string, sums: readonly Sum[]): string {
+  const shown = sums.filter((sum) => stepOf(sum) === step);
+  const categories = shown.map(({ batch, layout, dtype }) => `${batch} ${layoutName(layout)} ${dtype}`);
+  return bars(`All batch norms of a training step, ${step}, cold L2: time in multiples of the floor`, 'step', categories, (side) =>
+    shown.map(({ seconds }) => ratioOf(seconds[side], seconds.floor)),
   );
+}
+
+const settingOf = ({ network, shape, dtype }: ProblemResult): string => `${network}, batch ${shape[0]}, ${dtype}`;
+
+function shapesPanel(setting: string, operation: Operation, problems: readonly ProblemResult[]): string[] {
+  const shown = problems.flatMap((problem) => {
+    const cell = problem.cells.find((one) => one.operation === operation && one.fused === 'none' && one.cache === 'cold');
+    return cell ? { name: `${problem.shape.slice(1).join('×')} ${layoutName(problem.layout)}`, cell } : [];
+  });
+  if (shown.length === 0) return [];
+  const title = `${capital(OPERATION_NAMES[operation])}, ${setting}, cold L2: time in multiples of the floor`;
+  return [
+    bars(
+      title,
+      'shape and layout',
+      shown.map(({ name }) => name),
+      (side) => shown.map(({ cell }) => ratioOf(secondsOf(cell, side), floorSeconds(cell))),
+    ),
+  ];
+}
+
+export function barPlots({ headline, problems }: { headline: readonly Sum[]; problems: readonly ProblemResult[] }): string {
+  const sums = headline.filter(({ cache }) => cache === 'cold');
+  const steps = [...new Set(sums.map(stepOf))].map((step) => stepPanel(step, sums));
+  const settings = [...new Set(problems.map(settingOf))];
+  const panels = settings.flatMap((setting) => {
+    const own = problems.filter((problem) => settingOf(problem) === setting);
+    return OPERATIONS.flatMap((operation) => shapesPanel(setting, operation, own));
+  });
+  return stack([...steps, ...panels], 'Batch normalization on the GPU');
+}

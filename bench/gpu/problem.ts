@@ -1,39 +1,60 @@
-/** The problems that are measured on a GPU: ResNet-50's batch norms in all its layouts and types. */
+/** What is measured: batch norms of a shape, a layout and a type, alone and with what is fused to them. */
 
 import type { DType } from '../../lib/index';
-import { elements, problems as inBothLayouts, type Operation, type Problem, problemName } from '../cpu/problem';
+import type { Layout, Operation } from '../cpu/problem';
+import { type Fused, type Layers, type Network, totalCount } from './networks';
 
 export const DTYPES = ['float32', 'float16', 'bfloat16'] as const satisfies readonly DType[];
+export type GpuDType = (typeof DTYPES)[number];
+export const LAYOUTS: readonly Layout[] = ['channels first', 'channels last'];
 
-export interface GpuProblem extends Problem {
-  dtype: (typeof DTYPES)[number];
+/** A shape as a network has it; `shape` is [N, C, ...spatial] whatever the layout in memory. */
+export interface GpuProblem {
+  network: string;
+  shape: readonly number[];
+  layout: Layout;
+  dtype: GpuDType;
 }
 
-export const SHAPES: readonly Problem['shape'][] = [
-  [32, 64, 112, 112],
-  [32, 64, 56, 56],
-  [32, 256, 56, 56],
-  [32, 128, 28, 28],
-  [32, 512, 28, 28],
-  [32, 256, 14, 14],
-  [32, 1024, 14, 14],
-  [32, 512, 7, 7],
-  [32, 2048, 7, 7],
-];
+export const product = (sizes: readonly number[]): number => sizes.reduce((result, size) => result * size, 1);
 
-/** To rehearse with: some thousand elements, with whole vectors and with odd ends. */
-export const TINY_SHAPES: readonly Problem['shape'][] = [
-  [2, 4, 6, 6],
-  [2, 3, 5, 5],
-];
+export const channelsOf = ({ shape }: GpuProblem): number => shape[1]!;
 
-export const problems = (shapes: readonly Problem['shape'][], dtypes: readonly GpuProblem['dtype'][]): GpuProblem[] =>
-  inBothLayouts(shapes).flatMap((problem) => dtypes.map((dtype) => ({ ...problem, dtype })));
+/** The dimensions as they lie in memory. */
+export function memoryShape({ shape: [n, c, ...spatial], layout }: GpuProblem): number[] {
+  return layout === 'channels first' ? [n!, c!, ...spatial] : [n!, ...spatial, c!];
+}
 
-export const gpuProblemName = (problem: GpuProblem): string => `${problemName(problem)} ${problem.dtype}`;
+export const axisOf = ({ layout }: GpuProblem): number => (layout === 'channels first' ? 1 : -1);
 
-const bytesPerElement = (dtype: GpuProblem['dtype']): number => (dtype === 'float32' ? 4 : 2);
+export const shapeOf = ({ channels, spatial, batch: own }: Layers, batch: number): number[] => [own ?? batch, channels, ...spatial];
 
-/** The fewest bytes that an operation moves: forward reads a tensor and writes one, backward reads two. */
-export const fewestBytes = (problem: GpuProblem, operation: Operation): number =>
-  (operation === 'backward' ? 3 : 2) * elements(problem) * bytesPerElement(problem.dtype);
+/** A network's problems of one batch, those first that move most in it. Without spatial dimensions both layouts are the same. */
+export function problemsOf({ name, layers }: Network, batch: number, layout: Layout, dtype: GpuDType): GpuProblem[] {
+  return layers
+    .filter(({ spatial }) => layout === 'channels first' || product(spatial) > 1)
+    .map((one) => ({ shape: shapeOf(one, batch), count: totalCount(one) }))
+    .sort((a, b) => b.count * product(b.shape) - a.count * product(a.shape))
+    .map(({ shape }) => ({ network: name, shape, layout, dtype }));
+}
+
+export const problemName = ({ network, shape, layout, dtype }: GpuProblem): string => `${network} [${shape.join(',')}] ${layout} ${dtype}`;
+
+/** For messages: a problem and what is done with it. */
+export const caseName = (problem: GpuProblem, operation: Operation, fused: Fused): string =>
+  `${problemName(problem)}, ${operation}${fused === 'none' ? '' : ` with ${fused}`}`;
+
+const bytesPerElement = (dtype: GpuDType): number => (dtype === 'float32' ? 4 : 2);
+
+export const tensorBytes = ({ shape, dtype }: GpuProblem): number => product(shape) * bytesPerElement(dtype);
+
+/**
+ * The fewest bytes that an operation moves: forward reads a tensor and writes one, backward reads two and writes one. A residual is one
+ * more to read, and in backward one more gradient to write; what it did to the sign is a bit per element, written and read.
+ */
+export function fewestBytes(problem: GpuProblem, operation: Operation, fused: Fused): number {
+  const added = fused === 'add+relu';
+  const tensors = (operation === 'backward' ? 3 : 2) + (added ? 1 : 0);
+  const mask = added && operation !== 'inference' ? Math.ceil(product(problem.shape) / 8) : 0;
+  return tensors * tensorBytes(problem) + mask;
+}

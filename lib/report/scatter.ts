@@ -16,31 +16,37 @@ export interface ScatterPlotOptions extends PlotOptions {
   xLabel: string;
   xScale?: ScaleKind;
   series: readonly ScatterSeries[];
+  /** Drawn as lines, in the order of their points. */
+  lines?: readonly ScatterSeries[];
   /** Both axes have the same range, and a line goes where x and y are equal. */
   diagonal?: boolean;
 }
 
-/** Dots; what is not finite, or has no logarithm where one is asked for, is left out. Returns an `<svg>` element as linePlot() does. */
+/** Dots and lines; what is not finite, or has no logarithm where one is asked for, is left out. Returns an `<svg>` element as linePlot() does. */
 export function scatterPlot(options: ScatterPlotOptions): string {
-  const { series, xScale: xKind = 'linear', yScale: yKind = 'linear', diagonal = false } = options;
-  const color = (index: number) => series[index]!.color ?? index;
-  const entries = series.map(({ name }, index) => ({ name, mark: 'dots' as const, color: color(index) }));
+  const { series, lines = [], xScale: xKind = 'linear', yScale: yKind = 'linear', diagonal = false } = options;
+  const all = [...series, ...lines];
+  const color = (index: number) => all[index]!.color ?? index;
+  const mark = (index: number) => (index < series.length ? ('dots' as const) : ('line' as const));
+  const entries = all.map(({ name }, index) => ({ name, mark: mark(index), color: color(index) }));
   const { frame, legend } = makeFrame(options, entries, 52);
-  const xs = series.flatMap(({ x }) => x);
-  const ys = series.flatMap(({ y }) => y);
+  const xs = all.flatMap(({ x }) => x);
+  const ys = all.flatMap(({ y }) => y);
   const xRange = extent(diagonal ? [...xs, ...ys] : xs, xKind);
   const yRange = diagonal ? xRange : (options.yRange ?? extent(ys, yKind));
   const xScale = makeScale(xKind, xRange, frame.left + 6, frame.right - 6);
   const yScale = makeScale(yKind, yRange, frame.bottom - 6, frame.top + 6);
-  const line = diagonal
+  const equal = diagonal
     ? `<path class="reference" d="M${px(xScale(xRange[0]))} ${px(yScale(xRange[0]))}L${px(xScale(xRange[1]))} ${px(yScale(xRange[1]))}"/>`
     : '';
   const usable = (value: number, kind: ScaleKind) => Number.isFinite(value) && (kind !== 'log' || value > 0);
-  const dots = series.map(({ x, y }, index) => {
+  const marks = all.map(({ x, y }, index) => {
     const drawable = x.flatMap((value, k) => (usable(value, xKind) && usable(y[k]!, yKind) ? [[value, y[k]!] as const] : []));
-    const path = drawable.map(([left, up]) => `M${px(xScale(left))} ${px(yScale(up))}h.1`).join('');
-    return path === '' ? '' : `<path class="dots" stroke="${slot(color(index))}" d="${path}"/>`;
+    const points = drawable.map(([left, up]) => `${px(xScale(left))} ${px(yScale(up))}`);
+    if (points.length === 0) return '';
+    const path = mark(index) === 'dots' ? points.map((point) => `M${point}h.1`).join('') : `M${points.join('L')}`;
+    return `<path class="${mark(index)}" stroke="${slot(color(index))}" d="${path}"/>`;
   });
   const axes = drawYAxis(yScale, options.yLabel, frame) + drawXAxis(xScale, options.xLabel, frame, false);
-  return svg(options, frame, legend, axes, line + dots.join(''));
+  return svg(options, frame, legend, axes, equal + marks.join(''));
 }

@@ -12,6 +12,7 @@ import { fewestBytes, type Problem, problems, SHAPES, target } from '../../bench
 import { quantile, summarize } from '../../bench/cpu/statistics';
 import { problemTable } from '../../bench/cpu/table';
 import { makeTensors, startTensorFlow } from '../../bench/cpu/tensorflow';
+import { UsageError } from '../../lib/cli/usage';
 import { batchStatistics, forward, type Statistics, viewOf } from '../../lib/validation/oracle';
 
 const SMALL: Problem[] = problems([[3, 5, 4, 2]]);
@@ -109,9 +110,9 @@ describe('CPU benchmark', () => {
       threads: 2,
     });
     expect(() => parseOptions(['--only', 'nobody'])).to.throw('Expected ours, onnxruntime, tfjs, pytorch for --only but received nobody');
-    expect(() => parseOptions(['--shapes', '8x2'])).to.throw('--shapes');
+    expect(() => parseOptions(['--shapes', '8x2'])).to.throw(UsageError, '--shapes');
     expect(() => parseOptions(['--rounds', '0'])).to.throw('--rounds');
-    expect(() => parseOptions(['--faster'])).to.throw('--faster');
+    expect(() => parseOptions(['--faster'])).to.throw(UsageError, '--faster');
   });
 
   it('times a copy in a process of its own', async () => {
@@ -126,7 +127,7 @@ describe('CPU benchmark', () => {
   for (const problem of SMALL) {
     describe(`computes batch normalization, ${problem.layout}, with`, () => {
       it('cuda-batchnorm', async () => {
-        const { call, output, release } = openLayer(problem, { device: 'cpu' });
+        const { call, output, release } = openLayer(problem);
         call.inference();
         expectClose(await output.read(), expected(problem, 'inference'));
         call.trainingForward();

@@ -1,119 +1,144 @@
+/** How the GPU benchmark measures, by scripted clocks, and what it is told. */
+
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { expect } from 'chai';
-import { measure, type Timer } from '../../bench/gpu/measure';
+import type { Contender } from '../../bench/gpu/contenders';
+import { collectIn, type Failure } from '../../bench/gpu/failures';
+import { measure, type Timer, warmCalls } from '../../bench/gpu/measure';
 import { parseOptions } from '../../bench/gpu/options';
-import type { Calls } from '../../bench/gpu/ours';
-import { plot } from '../../bench/gpu/plot';
-import { fewestBytes, type GpuProblem, gpuProblemName, problems, SHAPES, TINY_SHAPES } from '../../bench/gpu/problem';
-import { problemTable } from '../../bench/gpu/table';
+import { fewestBytes, type GpuProblem } from '../../bench/gpu/problem';
+import { UsageError } from '../../lib/cli/usage';
 import { Device } from '../../lib/index';
-import { describeEmulated } from '../helpers/cuda';
 import { skip } from '../helpers/shared';
 
-const PROBLEM: GpuProblem = { shape: [32, 64, 56, 56], layout: 'channels first', dtype: 'float16' };
+const PROBLEM: GpuProblem = { network: 'resnet50', shape: [32, 64, 56, 56], layout: 'channels first', dtype: 'float16' };
 
-/** Names instead of work; the timer looks the name up. */
-function scripted(times: Record<string, number[]>) {
+/** Names instead of work; the timer looks the name up, and throws what is no number. */
+function scripted(times: Record<string, (number | Error)[]>) {
   const log: string[] = [];
-  const named = (name: string) => Object.assign(() => {}, { work: name });
-  const each = (kind: string) => ({
-    inference: named(`${kind} inference`),
-    trainingForward: named(`${kind} training`),
-    backward: named(`${kind} backward`),
+  const named = (work: string) => Object.assign(() => {}, { work });
+  const contender = (name: string): Contender => ({
+    name,
+    calls: new Map([
+      ['inference', named(`${name} inference`)],
+      ['backward', named(`${name} backward`)],
+    ]),
+    release: () => {},
   });
-  const calls: Calls = { operation: each('ours'), copy: each('copy'), release: () => {} };
   const take = (cache: string, call: () => void): number => {
     const { work } = call as unknown as { work: string };
     log.push(`${cache} ${work}`);
-    return times[`${cache} ${work}`]?.shift() ?? 1;
+    const time = times[`${cache} ${work}`]?.shift() ?? 1;
+    if (time instanceof Error) throw time;
+    return time;
   };
-  const timer: Timer = { cold: async (call) => take('cold', call), warm: async (call) => take('warm', call) };
-  return { calls, timer, log };
+  const timer: Timer = { cold: async (call) => take('cold', call), warm: async (call, calls) => take(`warm ×${calls}`, call) };
+  return { contender, timer, log, copy: (bytes: number) => named(`copy of ${bytes}`) };
 }
 
-const run = (...args: string[]) =>
-  spawnSync(process.execPath, ['--import=tsx', resolve(__dirname, '../../bench/gpu/main.ts'), ...args], { encoding: 'utf8' });
+const start = (args: string[], environment: NodeJS.ProcessEnv = {}) =>
+  spawnSync(process.execPath, ['--import=tsx', resolve(__dirname, '../../bench/gpu/main.ts'), ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, BENCH_PYTHON: '/nowhere/python', ...environment },
+  });
 
 describe('GPU benchmark', () => {
-  it('measures each operation just after a copy, with either state of the cache', async () => {
-    const { calls, timer, log } = scripted({
+  it('takes turns: in every round a copy of the same bytes, ours and the others', async () => {
+    const bytes = fewestBytes(PROBLEM, 'inference', 'none');
+    const { contender, timer, log, copy } = scripted({
+      [`cold copy of ${bytes}`]: [1, 1, 4],
       'cold ours inference': [2, 4, 12],
-      'cold copy inference': [1, 1, 4],
+      'cold cuDNN spatial inference': [3, 3, 3],
     });
-    let rounds = 0;
-    const result = await measure(PROBLEM, calls, timer, { rounds: 3, calls: 5, onRound: () => ++rounds });
-    expect(rounds).to.equal(3);
-    expect(log.slice(0, 4)).to.deep.equal(['cold copy inference', 'cold ours inference', 'warm copy inference', 'warm ours inference']);
+    const options = { operations: ['inference', 'backward'] as const, rounds: 3, calls: 5, onFailure: expect.fail };
+    const cells = await measure(PROBLEM, 'none', [contender('ours'), contender('cuDNN spatial')], copy, timer, options);
+    expect(log.slice(0, 6)).to.deep.equal([
+      `cold copy of ${bytes}`,
+      'cold ours inference',
+      'cold cuDNN spatial inference',
+      `warm ×5 copy of ${bytes}`,
+      'warm ×2 ours inference',
+      'warm ×2 cuDNN spatial inference',
+    ]);
     expect(log).to.have.length(3 * 12);
-    const bytes = fewestBytes(PROBLEM, 'inference');
-    expect(result.results[0]).to.deep.include({ operation: 'inference', cache: 'cold', bytes, copies: 3 });
-    expect(result.results[0]!.bytesPerSecond).to.equal(bytes / 4);
-    expect(result.results[0]!.copyBytesPerSecond).to.equal(bytes);
+    expect(log.slice(12, 24)).to.deep.equal(log.slice(24));
+    const [cell] = cells;
+    expect(cell).to.deep.include({ operation: 'inference', fused: 'none', cache: 'cold', bytes });
+    expect(cell!.copySeconds.median).to.equal(1);
+    expect(cell!.times.map((time) => [time.contender, time.seconds.median, time.seconds.samples])).to.deep.equal([
+      ['ours', 4, 3],
+      ['cuDNN spatial', 3, 3],
+    ]);
   });
 
-  it('knows the bytes: two tensors forward, three backward, of the type', () => {
-    const count = 32 * 64 * 56 * 56;
-    expect(fewestBytes(PROBLEM, 'trainingForward')).to.equal(2 * count * 2);
-    expect(fewestBytes({ ...PROBLEM, dtype: 'float32' }, 'backward')).to.equal(3 * count * 4);
+  it('goes on without a contender that fails, and says why', async () => {
+    const { contender, timer, log, copy } = scripted({ 'cold cuDNN spatial inference': [1, new Error('too hot')] });
+    const failures: Failure[] = [];
+    const options = { operations: ['inference'] as const, rounds: 4, calls: 5, onFailure: collectIn(failures) };
+    const [cold, warm] = await measure(PROBLEM, 'relu', [contender('ours'), contender('cuDNN spatial')], copy, timer, options);
+    expect(log.filter((one) => one === 'cold cuDNN spatial inference')).to.have.length(2);
+    expect(cold!.times.map((time) => [time.contender, time.seconds.samples])).to.deep.equal([['ours', 4]]);
+    expect(warm!.times).to.have.length(2);
+    const first = 'resnet50 [32,64,56,56] channels first float16, inference with relu';
+    expect(failures).to.deep.equal([{ contender: 'cuDNN spatial', reason: 'too hot', count: 1, first }]);
   });
 
-  it('measures ResNet-50 at batch 32, in both layouts and three types', () => {
-    const { shapes, dtypes } = parseOptions([]);
-    expect(shapes).to.equal(SHAPES);
-    expect(new Set(problems(shapes, dtypes).map(gpuProblemName))).to.have.property('size', 9 * 2 * 3);
-    for (const [n] of shapes) expect(n).to.equal(32);
+  it('calls small problems more often back to back', () => {
+    expect(warmCalls(1e-5, 10)).to.equal(10);
+    expect(warmCalls(1e-4, 10)).to.equal(3);
+    expect(warmCalls(1e-2, 10)).to.equal(2);
+  });
+
+  it('counts the same reason once', () => {
+    const failures: Failure[] = [];
+    const fail = collectIn(failures);
+    fail('cuDNN spatial', new Error('no'), 'here');
+    fail('cuDNN spatial', 'no', 'there');
+    fail('PyTorch eager', 'no', 'there');
+    expect(failures.map(({ contender, count, first }) => [contender, count, first])).to.deep.equal([
+      ['cuDNN spatial', 2, 'here'],
+      ['PyTorch eager', 1, 'there'],
+    ]);
   });
 
   it('reads its options and refuses what it does not know', () => {
-    expect(parseOptions(['--shapes', '8x2x3x4', '--dtypes', 'float16,bfloat16', '--rounds', '3', '--out', 'x.json'])).to.deep.include({
-      shapes: [[8, 2, 3, 4]],
+    const args = ['--dtypes', 'float16,bfloat16', '--operations', 'forward', '--rounds', '3', '--budget', '100', '--out', 'x.json'];
+    expect(parseOptions(args)).to.deep.include({
+      batches: [256, 32],
       dtypes: ['float16', 'bfloat16'],
+      operations: ['trainingForward'],
       rounds: 3,
+      budget: 100,
+      compileSeconds: 25,
       out: 'x.json',
       rehearse: false,
     });
-    expect(parseOptions(['--rehearse'])).to.deep.include({ shapes: TINY_SHAPES, rehearse: true });
-    expect(() => parseOptions(['--dtypes', 'float64'])).to.throw('Expected float32, float16, bfloat16 for --dtypes but received float64');
-    expect(() => parseOptions(['--rounds', '0'])).to.throw('--rounds');
-    expect(() => parseOptions(['--faster'])).to.throw('--faster');
+    expect(parseOptions([]).operations).to.deep.equal(['inference', 'trainingForward', 'backward']);
+    expect(parseOptions(['--quick']).rounds).to.equal(3);
+    expect(parseOptions(['--rehearse']).networks.map(({ name }) => name)).to.deep.equal(['tiny', 'tiny list']);
+    const refusals: [string[], string][] = [
+      [['--dtypes', 'float64'], "Expected float32, float16, bfloat16 for --dtypes but received 'float64'"],
+      [['--networks', 'vgg'], 'Expected resnet50, mobilenetv2, 1d, 3d, densenet121 for --networks'],
+      [['--fused', 'toString'], 'Expected none, relu, add+relu for --fused'],
+      [['--rounds', '0'], '--rounds'],
+      [['--batches', '32,x'], '--batches'],
+      [['--faster'], '--faster'],
+    ];
+    for (const [line, message] of refusals) expect(() => parseOptions(line)).to.throw(UsageError, message);
   });
 
-  it('shows every result in the table and in the plot', async () => {
-    const { calls, timer } = scripted({ 'warm ours backward': [1.5], 'warm copy backward': [1] });
-    const result = await measure(PROBLEM, calls, timer, { rounds: 1, calls: 1 });
-    expect(problemTable(result))
-      .to.match(/^\[32,64,56,56\] channels first float16\n/)
-      .and.match(/backward +warm .* 1\.50$/m);
-    expect(plot([result]))
-      .to.match(/^<svg[\s\S]*<\/svg>\s*$/)
-      .and.include('Backward, warm L2')
-      .and.not.include('NaN');
+  it('ends with status 2 and a hint where it is called wrongly', () => {
+    const { status, stderr, stdout } = start(['--layouts', 'middle']);
+    expect(stderr).to.equal("Expected first, last for --layouts but received 'middle'\n'npm run bench:gpu -- --help' lists the options\n");
+    expect([status, stdout]).to.deep.equal([2, '']);
   });
 
   it('ends with the reason where there is no GPU', function () {
     if (Device.list().some(({ type }) => type === 'cuda')) skip(this, 'CUDA works here');
-    const { status, stderr, stdout } = run();
+    const { status, stderr, stdout } = start([]);
     expect(status).to.equal(1);
     expect(stderr).to.include('cuda:0 is not available');
     expect(stdout).to.equal('');
-  });
-});
-
-describeEmulated('GPU benchmark on an emulated GPU', function () {
-  this.timeout(120_000);
-
-  it('is refused', () => {
-    const { status, stderr, stdout } = run();
-    expect(status).to.equal(1);
-    expect(stderr).to.include('no benchmark takes its times');
-    expect(stdout).to.equal('');
-  });
-
-  it('is rehearsed: everything runs, and no time is shown', () => {
-    const { status, stderr, stdout } = run('--rehearse');
-    expect(stderr).to.equal('');
-    expect(stdout).to.match(/^Rehearsed on Emulated .*: 12 problems; no times are shown and nothing is written\n$/);
-    expect(status).to.equal(0);
   });
 });

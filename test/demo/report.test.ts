@@ -98,6 +98,18 @@ describe('report', () => {
       .and.to.not.match(/NaN|Infinity/); // 0 has no logarithm
   });
 
+  it('draws lines among the dots, on the same scale', () => {
+    const series = [{ name: 'dots', x: [0, 10], y: [0, 5] }];
+    const lines = [{ name: 'line', color: 5, x: [0, 10], y: [0, 10] }];
+    const svg = scatterPlot({ title: 'Both', description: 'Both', xLabel: 'x', yLabel: 'y', series, lines });
+    const numbers = (pattern: RegExp) => pattern.exec(svg)!.slice(1).map(Number) as [number, number, number, number];
+    const [x0, y0, x1, y1] = numbers(/class="line" stroke="var\(--c5\)" d="M([\d.]+) ([\d.]+)L([\d.]+) ([\d.]+)"/);
+    const [left, low, right, high] = numbers(/d="M([\d.]+) ([\d.]+)h.1M([\d.]+) ([\d.]+)h.1"/);
+    expect([left, low, right]).to.deep.equal([x0, y0, x1]);
+    expect((y0 - high) / (y0 - y1)).to.be.closeTo(0.5, 0.01);
+    expect(svg).to.contain('>dots<').and.contain('>line<');
+  });
+
   it('draws a heat map as a table of numbers, each with the colour of its level', () => {
     const rows = [
       { name: 'a <b>', values: [0, 0.5, null] },
