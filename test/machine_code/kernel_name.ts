@@ -8,57 +8,81 @@ export interface KernelName {
 }
 
 const ACCESS_BYTES = 16;
-const TYPES: Readonly<Record<string, readonly [name: string, bytes: number]>> = {
-  f: ['float', 4],
-  d: ['double', 8],
-  Float16: ['Float16', 2],
-  BFloat16: ['BFloat16', 2],
-};
+const BUILTIN: Readonly<Record<string, string>> = { f: 'float', d: 'double' };
+const BYTES: Readonly<Record<string, number>> = { float: 4, double: 8, Float16: 2, BFloat16: 2 };
 
-/** The identifiers of `_ZN5space4name...`, and where they end. */
-function nested(mangled: string): { names: string[]; rest: string } {
-  const names: string[] = [];
-  let rest = mangled.replace(/^_ZN?/, '');
-  for (let length = /^\d+/.exec(rest)?.[0]; length; length = /^\d+/.exec(rest)?.[0]) {
-    names.push(rest.slice(length.length, length.length + Number(length)));
-    rest = rest.slice(length.length + Number(length));
+/** Reads a mangled name from the left. */
+class Reader {
+  readonly types: string[] = [];
+  readonly integers: number[] = []; // not of enumerations, not truth values
+
+  constructor(
+    private readonly mangled: string,
+    private at: number,
+  ) {}
+
+  /** What the pattern, which begins with ^, finds here. */
+  private take(pattern: RegExp): RegExpExecArray | undefined {
+    const match = pattern.exec(this.mangled.slice(this.at));
+    if (!match) return undefined;
+    this.at += match[0].length;
+    return match;
   }
-  return { names, rest };
-}
 
-/** A template's arguments: types as they are named, values as numbers. */
-function templateArguments(text: string, mangled: string): (string | number)[] {
-  const found: (string | number)[] = [];
-  let rest = text;
-  while (!rest.startsWith('E')) {
-    const match = /^(?:L(?:[a-z]|N.+?E)(n?\d+)E|NS\d*_(\d+)(\w+)|([a-z])|S\d*_)/.exec(rest);
-    if (!match) throw new Error(`Expected types and numbers for the template arguments of ${mangled} but found ${rest}`);
-    const [all, value, length, name = '', builtin] = match;
-    if (length) {
-      found.push(name.slice(0, Number(length)));
-      rest = rest.slice(all.length - name.length + Number(length) + 1); // and its E
-      continue;
+  /** The last of names that follow each other, with its template arguments. */
+  name(): { name: string; readable: string } {
+    let name = '';
+    let readable = '';
+    while (this.take(/^S\w?_/)); // the namespace, where it was named before
+    for (let length = this.take(/^\d+/); length; length = this.take(/^\d+/)) {
+      name = this.mangled.slice(this.at, this.at + Number(length[0]));
+      this.at += name.length;
+      readable = name + (this.take(/^I/) ? `<${this.arguments().join(', ')}>` : '');
     }
-    // S2_ repeats a type, which can only be the one before.
-    found.push(value ? Number(value.replace('n', '-')) : (builtin ?? found.at(-1)!));
-    rest = rest.slice(all.length);
+    if (!name) throw new Error(`Expected a name at ${this.mangled.slice(this.at)} of the kernel ${this.mangled}`);
+    return { name, readable };
   }
-  return found;
+
+  private arguments(): string[] {
+    const found: string[] = [];
+    while (!this.take(/^E/)) found.push(this.argument(found.at(-1)));
+    return found;
+  }
+
+  private argument(previous: string | undefined): string {
+    const value = this.take(/^L(?:([a-z])|N.+?E)(n?\d+)E/);
+    if (value) {
+      const number = value[2]!.replace('n', '-');
+      if (value[1] && value[1] !== 'b') this.integers.push(Number(number));
+      return number;
+    }
+    const builtin = this.take(/^[a-z]/)?.[0];
+    if (builtin) return this.type(BUILTIN[builtin] ?? builtin);
+    // The type before, once more; other names that repeat are in front of a name.
+    if (previous && /^S\w?_(?!\d)/.test(this.mangled.slice(this.at)) && this.take(/^S\w?_/)) return this.type(previous);
+    const nested = this.take(/^N/);
+    const { readable } = this.name();
+    if (nested && !this.take(/^E/)) throw new Error(`Expected the end of a name at ${this.mangled.slice(this.at)} of ${this.mangled}`);
+    return this.type(readable);
+  }
+
+  private type(name: string): string {
+    this.types.push(name);
+    return name;
+  }
 }
 
 export function kernelName(mangled: string): KernelName {
-  const { names, rest } = nested(mangled);
-  const name = names.at(-1);
-  if (!name) throw new Error(`Expected the mangled name of a kernel but received ${mangled}`);
-  const given = rest.startsWith('I') ? templateArguments(rest.slice(1), mangled) : [];
-  const types = given.filter((argument) => typeof argument === 'string');
-  const bytes = types.flatMap((type) => TYPES[type]?.[1] ?? []);
+  const start = /^_ZN?/.exec(mangled)?.[0];
+  if (!start) throw new Error(`Expected the mangled name of a kernel but received ${mangled}`);
+  const reader = new Reader(mangled, start.length);
+  const { name, readable } = reader.name();
+  const bytes = reader.types.flatMap((type) => BYTES[type] ?? []);
   const elementBytes = bytes.length > 0 ? Math.min(...bytes) : undefined;
-  const shown = given.map((argument) => (typeof argument === 'string' ? (TYPES[argument]?.[0] ?? argument) : argument));
   return {
-    readable: given.length > 0 ? `${name}<${shown.join(', ')}>` : name,
+    readable,
     name,
     elementBytes,
-    wide: given.some((argument) => typeof argument === 'number' && argument > 1 && argument * (elementBytes ?? 0) === ACCESS_BYTES),
+    wide: reader.integers.some((width) => width > 1 && width * (elementBytes ?? 0) === ACCESS_BYTES),
   };
 }

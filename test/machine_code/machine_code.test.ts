@@ -30,12 +30,16 @@ describe('names of kernels', () => {
     expect(kernelName('_ZN14cuda_batchnorm4cuda15convertElementsINS_7Float16ES2_EEvNS0_16ConvertArgumentsE').readable).to.equal(
       'convertElements<Float16, Float16>',
     );
+    const variant = (width: number) =>
+      `_ZN14cuda_batchnorm4cuda13forwardOfRunsIfNS0_7VariantILi${width}ELb1ELNS0_14ActivationKindE4EEEEEvv`;
+    expect(kernelName(variant(4))).to.include({ readable: 'forwardOfRuns<float, Variant<4, 1, 4>>', name: 'forwardOfRuns', wide: true });
+    expect(kernelName(variant(1)).wide).to.equal(false);
     expect(kernelName('_Z5plainv')).to.deep.equal({ readable: 'plain', name: 'plain', elementBytes: undefined, wide: false });
   });
 
   it('are refused where they are not understood', () => {
-    expect(() => kernelName('_Z4someIPKfEvv')).to.throw('template arguments of _Z4someIPKfEvv');
-    expect(() => kernelName('main')).to.throw('mangled name');
+    expect(() => kernelName('_Z4someIPKfEvv')).to.throw('Expected a name at PKfEvv');
+    expect(() => kernelName('main')).to.throw('mangled name of a kernel but received main');
   });
 });
 

@@ -40,10 +40,24 @@ class Walk {
   }
 }
 
-/** Adds to `state`; whether that changed it. */
-function merge(state: State, other: State): boolean {
+/** Registers that some block reads before it writes them; what others hold does not outlive their block. */
+function carriedBetween({ instructions }: Kernel, blocks: readonly Block[]): Set<string> {
+  const carried = new Set<string>();
+  for (const { first, end } of blocks) {
+    const written = new Set<string>();
+    for (const { addends, access, guard, writes } of instructions.slice(first, end)) {
+      for (const register of [...addends, ...(access?.address ?? [])]) if (!written.has(register)) carried.add(register);
+      if (!guard) for (const register of writes) written.add(register);
+    }
+  }
+  return carried;
+}
+
+/** Adds to `state` what is carried; whether that changed it. */
+function merge(state: State, other: State, carried: ReadonlySet<string>): boolean {
   let changed = false;
   for (const [register, parameters] of other) {
+    if (!carried.has(register)) continue;
     const before = state.get(register) ?? NONE;
     if ([...parameters].every((parameter) => before.has(parameter))) continue;
     state.set(register, union([before, parameters]));
@@ -70,11 +84,12 @@ export function accesses(kernel: Kernel, blocks: readonly Block[]): Followed[] {
     }
     return walk.state;
   };
+  const carried = carriedBetween(kernel, blocks);
   const open = new Set(order);
   for (const block of open) {
     open.delete(block);
     const after = run(block);
-    for (const next of blocks[block]!.next) if (merge(entry.get(next)!, after)) open.add(next);
+    for (const next of blocks[block]!.next) if (merge(entry.get(next)!, after, carried)) open.add(next);
   }
   const found: Followed[] = [];
   for (const block of order) {

@@ -75,7 +75,7 @@ Report reportOf(const std::filesystem::path& logs, const std::filesystem::path& 
 // The code that runs on a generation: compiled for it, or for an earlier one of the same major version.
 std::string codeFor(const Generation& generation, const Report& report) {
   for (int minor = generation.minor; minor >= 0; --minor) {
-    const std::string architecture = "sm_" + std::to_string(generation.major) + std::to_string(minor);
+    std::string architecture = "sm_" + std::to_string(generation.major) + std::to_string(minor);
     if (most(report, architecture, "").registers > 0) return architecture;
   }
   return "";
