@@ -1,5 +1,5 @@
 /** What is wrong with a kernel's machine code. */
-import type { Access, Kernel } from './code';
+import type { Kernel } from './code';
 import { type Block, basicBlocks, type Loop, loops } from './flow';
 import { type KernelName, kernelName } from './kernel_name';
 import { accesses, type Followed } from './pointers';
@@ -9,11 +9,14 @@ const WIDE_BYTES = 16;
 /** Tensors that a kernel reads and writes, by the operation it is part of; where that is not known, it reads one. */
 function tensorsOf(name: string): { load: number; store: number } {
   if (/forward|transform/i.test(name)) return { load: 2, store: 1 }; // input, residual; output
-  if (/backward/i.test(name)) return { load: 3, store: 2 }; // input, gradient at the output, residual; gradients of input and residual
+  // The input, the gradient at the output, and a residual where the activation looks at it; gradients of the input and the residual.
+  if (/backward/i.test(name)) return { load: 2, store: 2 };
   return { load: 1, store: 0 };
 }
 
 const pointersOf = (moved: readonly Followed[]) => new Set(moved.flatMap(({ pointers }) => [...pointers]));
+/** Under predicates a register may seem to hold two pointers; one alone is certain. */
+const certain = ({ pointers }: Followed) => pointers.size === 1;
 const wide = ({ bytes }: Followed) => bytes >= WIDE_BYTES;
 
 /**
@@ -25,10 +28,9 @@ function tensorAccesses(kernel: Kernel, blocks: readonly Block[]): Followed[] {
     ({ space, instruction }) =>
       (space === 'global' || space === 'generic') && !instruction.callers?.some((name) => name.includes('loadParameter')),
   );
-  // Under predicates a register may seem to hold two pointers; one alone is certain.
-  const certain = (kind: Access['kind']) => pointersOf(moved.filter((access) => access.kind === kind && access.pointers.size === 1));
-  const written = certain('store');
-  const both = new Set([...certain('load')].filter((pointer) => written.has(pointer)));
+  const written = pointersOf(moved.filter((access) => access.kind === 'store' && certain(access)));
+  const read = pointersOf(moved.filter((access) => access.kind === 'load' && certain(access)));
+  const both = new Set([...read].filter((pointer) => written.has(pointer)));
   const rest = moved.map((access) => ({ ...access, pointers: new Set([...access.pointers].filter((pointer) => !both.has(pointer))) }));
   return rest.filter(({ pointers }) => pointers.size > 0);
 }
@@ -52,10 +54,12 @@ function findingsOfWide({ name }: KernelName, kernel: Kernel): string[] {
   const moved = tensorAccesses(kernel, blocks);
   return (['load', 'store'] as const).flatMap((kind) => {
     const regions = hotRegions(blocks, moved).map((region) => region.filter((access) => access.kind === kind));
-    const tensors = pointersOf(moved.filter((access) => access.kind === kind && wide(access)));
+    const whole = moved.filter((access) => access.kind === kind && wide(access));
+    const count = pointersOf(whole).size;
     const expected = tensorsOf(name)[kind];
-    const missing = tensors.size < expected ? [`16-byte ${kind}s move ${tensors.size} tensors, expected ${expected}`] : [];
+    const missing = count < expected ? [`16-byte ${kind}s move ${count} tensors, expected ${expected}`] : [];
     // Where callers are unknown, samples cannot be told from tensors.
+    const tensors = pointersOf(whole.filter(certain));
     const narrow = kind === 'load' && !moved[0]?.instruction.callers ? [] : regions.flatMap((region) => inPieces(region, tensors));
     return [...missing, ...narrow.map(({ instruction: { text, place } }) => `a tensor is moved in pieces: ${text} at ${place}`)];
   });
