@@ -94,9 +94,15 @@ template <class T>
 DEVICE T loadFresh(const T* source) {
   return fromWord<T>(__ldcg(reinterpret_cast<const WordOf<T>*>(source)));
 }
+// 16 bytes go by one instruction: an assignment is for the compiler to take apart, and it does not always put it together again.
 template <class T>
 DEVICE void storeGlobal(T* destination, const T& value) {
-  *reinterpret_cast<WordOf<T>*>(destination) = toWord(value);
+  const auto place = reinterpret_cast<WordOf<T>*>(destination);
+  if constexpr (sizeof(T) == 16) {
+    __stwb(place, toWord(value));
+  } else {
+    *place = toWord(value);
+  }
 }
 
 // Adds 1 and returns what was there before. What this block wrote before its last barrier is visible to whoever sees the sum.
