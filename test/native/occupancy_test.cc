@@ -9,9 +9,11 @@
 #include <sstream>
 #include <string>
 
+#include "../../native/cuda/plan.h"
 #include "occupancy.h"
 #include "ptxas_report.h"
 
+using namespace cuda_batchnorm;
 using namespace cuda_batchnorm::cuda;
 
 namespace {
@@ -81,18 +83,78 @@ std::string codeFor(const Generation& generation, const Report& report) {
   return "";
 }
 
-// What the plan builds on: two blocks of 256 threads at once, whatever they are to do, or one of 512. Where a plan says how many blocks
-// it counts on, compare that, with the step's threads and shared memory and what its kernel takes by most().
+DeviceProperties propertiesOf(const Generation& generation) {
+  DeviceProperties properties;
+  properties.major = generation.major;
+  properties.minor = generation.minor;
+  properties.multiprocessors = 100;
+  properties.sharedPerBlock = generation.sharedPerBlock;
+  properties.sharedPerMultiprocessor = generation.shared;
+  properties.sharedReserved = generation.reservedPerBlock;
+  properties.threadsPerMultiprocessor = generation.threads;
+  properties.registersPerMultiprocessor = 65536;
+  properties.bytesPerSecond = 1e12;
+  return properties;
+}
+
+// Problems of all kinds: each kernel, small and large, first and last.
+std::vector<Request> requests() {
+  std::vector<Request> all;
+  for (const Operation operation : {Operation::TrainingForward, Operation::InferenceForward, Operation::Backward}) {
+    for (const DType dtype : {DType::Float32, DType::Float64, DType::Float16, DType::BFloat16}) {
+      for (const int64_t channels : {64, 257, 512}) {
+        for (const int64_t inner : {1, 49, 196, 784, 3136, 12544}) {
+          Request request;
+          request.operation = operation;
+          request.problem.outer = inner == 1 ? 32 * 784 : 32;
+          request.problem.channels = channels;
+          request.problem.inner = inner;
+          request.problem.dtype = dtype;
+          request.running = request.gradWeight = request.gradBias = true;
+          all.push_back(request);
+        }
+      }
+    }
+  }
+  return all;
+}
+
+// As many blocks run at once as the plan counts on: its cooperative grids depend on it.
+void checkPlans(const Generation& generation, const std::string& architecture, const Report& report) {
+  std::map<std::string, Resources> known;
+  const auto resourcesOf = [&](const std::string& kernel) {
+    const auto found = known.find(kernel);
+    if (found != known.end()) return found->second;
+    return known[kernel] = most(report, architecture, std::to_string(kernel.size()) + kernel);
+  };
+  for (const Request& request : requests()) {
+    for (const char* choice : {"", "team=block", "team=grid", "threads=128", "threads=512,kept=0"}) {
+      const Plan made = plan(request, propertiesOf(generation), Choice::parse(choice));
+      for (int i = 0; i < made.count; ++i) {
+        const Step& step = made.steps[static_cast<size_t>(i)];
+        const std::string kernel = name(step.kernel);
+        const Resources resources = resourcesOf(kernel);
+        CHECK(resources.registers > 0);
+        const int blocks = residentBlocks(
+            generation, {resources.registers, static_cast<int>(step.shape.block), resources.staticShared, step.shape.sharedBytes});
+        if (blocks < static_cast<int>(step.blocksPerProcessor)) {
+          std::printf("%s on %d.%d: %d blocks, the plan counts on %u\n", kernel.c_str(), generation.major, generation.minor, blocks,
+                      step.blocksPerProcessor);
+        }
+        CHECK(blocks >= static_cast<int>(step.blocksPerProcessor));
+      }
+    }
+  }
+}
+
 void checkKernels(const Report& report) {
   CHECK(!report.empty());
   for (const Generation& generation : generations()) {
     const std::string architecture = codeFor(generation, report);
-    if (architecture.empty()) std::printf("not compiled for %d.%d\n", generation.major, generation.minor);
-    for (const auto& [kernel, resources] : report) {
-      if (kernel.first != architecture) continue;
-      const int blocks = residentBlocks(generation, {resources.registers, 256, resources.staticShared, 0});
-      if (blocks < 2) std::printf("%s on %d.%d: %d blocks\n", kernel.second.c_str(), generation.major, generation.minor, blocks);
-      CHECK(blocks >= 2);
+    if (architecture.empty()) {
+      std::printf("not compiled for %d.%d\n", generation.major, generation.minor);
+    } else {
+      checkPlans(generation, architecture, report);
     }
   }
 }
