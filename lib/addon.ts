@@ -41,6 +41,8 @@ export interface NativeBuffer {
   readonly byteLength: number;
   /** Gives the block back, in stream order: safe while work that uses it is queued. Idempotent. */
   release(): void;
+  /** After release(): takes a new block of the same device, as {@link NativeDevice.allocate} does. */
+  renew(byteLength: number, stream: NativeStream): void;
 }
 
 /** An in-order queue of a device. Every call returns at once unless its name ends in Sync. */

@@ -12,23 +12,25 @@ const OPERANDS = ['input', 'output', 'residual', 'mask', 'statistics', 'mean', '
 export class SavedPass {
   readonly call: Backward;
   readonly hasResidual: boolean;
-  readonly #versions: number[] = [];
+  readonly #kept: readonly (Storage | null)[]; // in the order of OPERANDS
+  readonly #versions: readonly number[];
 
   constructor(call: Backward, hasResidual: boolean) {
     this.call = call;
     this.hasResidual = hasResidual;
-    for (const name of OPERANDS) this.#versions.push(call[name]?.retain().version ?? 0);
+    const { input, output, residual, mask, statistics, mean, variance, weight, bias } = call;
+    this.#kept = [input, output, residual, mask, statistics, mean, variance, weight, bias];
+    this.#versions = this.#kept.map((storage) => storage?.retain().version ?? 0);
   }
 
   checkUnchanged(): void {
-    OPERANDS.forEach((name, i) => {
-      const storage: Storage | null = this.call[name];
+    this.#kept.forEach((storage, i) => {
       if (storage === null || storage.version === this.#versions[i]) return;
-      throw new BatchNormError('ERR_STATE', `Expected ${name} as it was in the forward pass but it was changed before backward`);
+      throw new BatchNormError('ERR_STATE', `Expected ${OPERANDS[i]} as it was in the forward pass but it was changed before backward`);
     });
   }
 
   release(): void {
-    for (const name of OPERANDS) this.call[name]?.release();
+    for (const storage of this.#kept) storage?.release();
   }
 }

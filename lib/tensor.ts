@@ -15,7 +15,7 @@ import {
 } from './dtype';
 import { type BatchNormError, expected, wrongLength } from './errors';
 import { checkShape, sizeOf } from './shape';
-import { Storage } from './storage';
+import { type IdleBuffers, Storage } from './storage';
 import type { Stream } from './stream';
 import { checkInternal, checkOptions, INTERNAL } from './validate';
 
@@ -297,9 +297,24 @@ export class Tensor implements Disposable {
   }
 }
 
+const idleBuffers = new WeakMap<Device, IdleBuffers>();
+
+function idleBuffersOf(device: Device): IdleBuffers {
+  let idle = idleBuffers.get(device);
+  if (idle === undefined) {
+    idle = [];
+    idleBuffers.set(device, idle);
+  }
+  return idle;
+}
+
 /** A new block of `device`'s memory, first used by work on `stream`, with one owner: the caller. */
 export function allocate(device: Device, byteLength: number, stream: NativeStream): Storage {
-  return new Storage(nativeDevice(device).allocate(byteLength, stream));
+  const idle = idleBuffersOf(device);
+  const native = idle.pop();
+  if (native === undefined) return new Storage(nativeDevice(device).allocate(byteLength, stream), idle);
+  native.renew(byteLength, stream);
+  return new Storage(native, idle);
 }
 
 /** A new tensor whose elements `fill` queues to be written; where that throws, nothing is left. */

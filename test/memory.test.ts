@@ -136,6 +136,23 @@ describe('memory', function () {
     });
   });
 
+  it('of a disposed tensor goes to the next, of whatever size', async () => {
+    await collect(10);
+    const before = device.memory().live;
+    const first = Tensor.full([10], 1, { device });
+    first.dispose();
+    const second = Tensor.full([3000], 2, { device });
+    const third = Tensor.full([20], 3, { device });
+    expect(device.memory().live - before).to.equal(4 * 3020);
+    first.dispose(); // a second time: nothing of the others' is given back
+    expect(device.memory().live - before).to.equal(4 * 3020);
+    expect(Array.from(await second.read())).to.deep.equal(new Array(3000).fill(2));
+    expect(Array.from(await third.read())).to.deep.equal(new Array(20).fill(3));
+    expect(() => first.readSync()).to.throw('not disposed');
+    for (const tensor of [second, third]) tensor.dispose();
+    expect(device.memory().live).to.equal(before);
+  });
+
   it('is collected in time where nobody disposes, for the collector is told how much tensors hold', async () => {
     const { live } = device.memory();
     let most = 0;

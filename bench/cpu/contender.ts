@@ -17,6 +17,8 @@ export interface Prepared {
   /** Seconds per call, over `calls` calls back to back after some that do not count. */
   burst(operation: Operation, calls: number): Promise<number>;
   release(): Promise<void> | void;
+  /** How an operation is done, where there are several ways; known after its first burst. */
+  way?(operation: Operation): string | undefined;
 }
 
 /** Calls before the clock starts: they wake threads and fill the caches again after another contender's turn. */

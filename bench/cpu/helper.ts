@@ -1,6 +1,7 @@
 /**
- * Contenders that live in a process of their own: the plain copy and PyTorch. Each tells its version in its first line, then
- * answers every request line `<operation> <calls> <layout: first|last> <N> <C> <H> <W>` with the seconds one call took.
+ * Contenders that live in a process of their own: the plain copy, the floor and PyTorch. Each tells its version in its first line, then
+ * answers every request line `<operation> <calls> <layout: first|last> <N> <C> <H> <W>` with the seconds one call took; the floor adds
+ * the way it took.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -10,12 +11,36 @@ import type { Contender } from './contender';
 import { LineProcess } from './line_process';
 import { OPERATIONS, type Operation, type Problem } from './problem';
 
-async function burst(helper: LineProcess, operation: Operation | 'copy', calls: number, { shape, layout }: Problem): Promise<number> {
-  const answer = await helper.ask(`${operation} ${calls} ${layout === 'channels first' ? 'first' : 'last'} ${shape.join(' ')}`);
-  const seconds = Number(answer);
-  if (!(seconds > 0)) throw new Error(`${helper.command} answered ${answer} for ${operation}`);
-  return seconds;
+interface Answer {
+  seconds: number;
+  way: string;
 }
+
+async function ask(helper: LineProcess, operation: Operation | 'copy', calls: number, { shape, layout }: Problem): Promise<Answer> {
+  const answer = await helper.ask(`${operation} ${calls} ${layout === 'channels first' ? 'first' : 'last'} ${shape.join(' ')}`);
+  const [first = '', ...way] = answer.split(' ');
+  const seconds = Number(first);
+  if (!(seconds > 0)) throw new Error(`${helper.command} answered ${answer} for ${operation}`);
+  return { seconds, way: way.join(' ') };
+}
+
+async function burst(helper: LineProcess, operation: Operation | 'copy', calls: number, problem: Problem): Promise<number> {
+  return (await ask(helper, operation, calls, problem)).seconds;
+}
+
+/** A program of this folder, compiled for this processor. */
+async function startProgram(name: string, threads: number): Promise<{ helper: LineProcess; version: string }> {
+  const folder = join(__dirname, '..', '..', 'out', 'bench');
+  const program = join(folder, name);
+  mkdirSync(folder, { recursive: true });
+  const flags = ['-std=c++17', '-O3', '-march=native', '-pthread', '-Wno-ignored-attributes'];
+  execFileSync(process.env.CXX ?? 'c++', [...flags, join(__dirname, `${name}.cc`), '-o', program]);
+  const helper = new LineProcess(program, [String(threads)]);
+  return { helper, version: await helper.readLine() };
+}
+
+/** The contender that no implementation can beat, but by chance. */
+export const FLOOR = 'floor';
 
 /** A plain copy of the problem's tensor. */
 export interface Copy {
@@ -24,13 +49,32 @@ export interface Copy {
 }
 
 export async function startCopy(threads: number): Promise<Copy> {
-  const folder = join(__dirname, '..', '..', 'out', 'bench');
-  const program = join(folder, 'copy');
-  mkdirSync(folder, { recursive: true });
-  execFileSync(process.env.CXX ?? 'c++', ['-std=c++17', '-O2', '-pthread', join(__dirname, 'copy.cc'), '-o', program]);
-  const helper = new LineProcess(program, [String(threads)]);
-  await helper.readLine();
+  const { helper } = await startProgram('copy', threads);
   return { burst: (problem, calls) => burst(helper, 'copy', calls, problem), close: () => helper.close() };
+}
+
+/** The fewest bytes each operation has to move, without any arithmetic: see floor.cc. */
+export async function startFloor(threads: number): Promise<Contender> {
+  const { helper, version } = await startProgram('floor', threads);
+  return {
+    name: FLOOR,
+    version,
+    note: `${threads} threads, each on its own core; the bytes an operation has to move, moved without arithmetic, the best of several ways`,
+    operations: OPERATIONS,
+    prepare: async (problem) => {
+      const ways = new Map<Operation, string>();
+      return {
+        burst: async (operation, calls) => {
+          const { seconds, way } = await ask(helper, operation, calls, problem);
+          ways.set(operation, way);
+          return seconds;
+        },
+        way: (operation) => ways.get(operation),
+        release: () => {},
+      };
+    },
+    close: () => helper.close(),
+  };
 }
 
 export async function startPyTorch(python: string, threads: number): Promise<Contender> {

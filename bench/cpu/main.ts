@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { UsageError } from '../../lib/cli/usage';
 import type { Contender } from './contender';
-import { type Copy, startCopy, startPyTorch } from './helper';
+import { type Copy, FLOOR, startCopy, startFloor, startPyTorch } from './helper';
 import { commit, fileStem, type Machine, machine } from './machine';
 import { measure, type ProblemResult } from './measure';
 import { onnxRuntime } from './onnxruntime';
@@ -12,7 +12,7 @@ import { type Latency, measureLatency, measureOverhead, OURS, type Overhead, our
 import { withProgress, writeReport } from './output';
 import { plot } from './plot';
 import { problemName, problems } from './problem';
-import { overheadLine, problemTable } from './table';
+import { missedBy, overheadLine, problemTable } from './table';
 import { startTensorFlow } from './tensorflow';
 
 /** What the JSON file holds; times in seconds. */
@@ -32,6 +32,7 @@ const START: Record<ContenderName, (threads: number) => Promise<Contender> | Con
     process.env.CUDA_BATCHNORM_THREADS = String(threads); // read when the device is made
     return ours(threads);
   },
+  floor: startFloor,
   onnxruntime: onnxRuntime,
   tfjs: startTensorFlow,
   pytorch: (threads) => {
@@ -75,12 +76,14 @@ async function measureAll(options: Options, contenders: readonly Contender[], co
     problems: [],
   };
   say(`${report.machine.cpu}, ${report.machine.cores} cores, Node ${report.machine.node}, ${threads} threads, ${rounds} rounds`);
-  say(`× copy: in multiples of memcpy by ${threads} threads, each always its own part, on huge pages, timed just before every burst`);
+  say(
+    `× copy: in multiples of memcpy by ${threads} threads, each on its own core with always the same part, on huge pages, timed just before every burst`,
+  );
   for (const { name, version, note } of report.implementations) say(`${name} ${version}: ${note}`);
   const all = problems(shapes);
   for (const problem of all) {
     const result: Report['problems'][number] = await withProgress(rounds, problemName(problem), (onRound) =>
-      measure(problem, contenders, copy, { rounds, burstSeconds, ours: OURS, onRound }),
+      measure(problem, contenders, copy, { rounds, burstSeconds, ours: OURS, floor: FLOOR, onRound }),
     );
     if (withOurs) result.latency = await measureLatency(problem, rounds);
     report.problems.push(result);
@@ -99,9 +102,7 @@ function verdict({ problems: results }: Report): string {
   const missed = held.filter(({ result }) => !result.met);
   return [
     `\nTargets met: ${held.length - missed.length} of ${held.length}`,
-    ...missed.map(
-      ({ problem, result }) => `  missed: ${problemName(problem)}, ${result.operation}: ${result.copies.toFixed(2)} > ${result.target}`,
-    ),
+    ...missed.map(({ problem, result }) => `  missed: ${problemName(problem)}, ${result.operation}: ${missedBy(result)}`),
   ].join('\n');
 }
 

@@ -12,9 +12,13 @@ export interface Result {
   seconds: Summary;
   /** The median, over rounds, of the time in multiples of the copy measured just before. */
   copies: number;
+  /** Of the floor only: how it moved the bytes. */
+  way?: string;
   /** Of ours only: the most `copies` may be, and whether it is not more. */
   target?: number;
   met?: boolean;
+  /** Of ours only, where the floor is measured: its `copies`. */
+  floor?: number;
 }
 
 export interface ProblemResult extends Problem {
@@ -29,8 +33,9 @@ export interface Options {
   rounds: number;
   /** How long a burst should last; a slow contender's lasts one call. */
   burstSeconds: number;
-  /** Whose results are held against the targets. */
+  /** Whose results are held against the targets, and against whose. */
   ours: string;
+  floor: string;
   onRound?: () => void;
 }
 
@@ -86,14 +91,18 @@ export async function measure(problem: Problem, contenders: readonly Contender[]
       number
     >,
     results: OPERATIONS.flatMap((operation) =>
-      series.filter((one) => one.operation === operation).map((one) => toResult(problem, one, one.implementation === options.ours)),
+      series.filter((one) => one.operation === operation).map((one) => toResult(problem, one, series, options)),
     ),
   };
 }
 
-function toResult(problem: Problem, { implementation, operation, seconds, copies }: Series, ours: boolean): Result {
-  const result = { implementation, operation, seconds: summarize(seconds), copies: median(copies) };
-  if (!ours) return result;
+function toResult(problem: Problem, one: Series, all: readonly Series[], { ours, floor }: Options): Result {
+  const { implementation, operation, seconds, prepared } = one;
+  const copies = median(one.copies);
+  const way = prepared.way?.(operation);
+  const result = { implementation, operation, seconds: summarize(seconds), copies, ...(way && { way }) };
+  if (implementation !== ours) return result;
+  const least = all.find((other) => other.implementation === floor && other.operation === operation);
   const most = target(problem, operation);
-  return { ...result, target: most, met: result.copies <= most };
+  return { ...result, target: most, met: copies <= most, ...(least && { floor: median(least.copies) }) };
 }

@@ -3,7 +3,7 @@
 import { BatchNorm, batchNormBackward, batchNormTraining, Device, type Gradients, Tensor } from '../../lib/index';
 import { type Contender, timeCalls } from './contender';
 import { EPS, gradientOf, inputOf, parametersOf } from './data';
-import { memoryShape, OPERATIONS, type Operation, type Problem } from './problem';
+import { memoryShape, OPERATIONS, type Operation, OVERHEAD_TARGET, type Problem } from './problem';
 import { type Summary, summarize } from './statistics';
 
 export const OURS = 'cuda-batchnorm';
@@ -11,11 +11,19 @@ const device = 'cpu';
 
 export type Latency = Record<Operation, Summary>;
 
-/** Time of one step, forward and backward, on a problem so small that only the calls count. */
+/** Time of one step, forward and backward, on a problem so small that the calls count for more than the arithmetic. */
 export interface Overhead {
   shape: readonly number[];
+  /** Steps queued back to back. */
   pipelined: Summary;
+  /** Each step awaited with synchronize(). */
   awaited: Summary;
+  /** What the device itself works on a step, measured on it while many are queued. */
+  arithmetic: Summary;
+  /** The most that a step may take beyond its arithmetic, and whether it does not. */
+  target: number;
+  pipelinedMet: boolean;
+  awaitedMet: boolean;
 }
 
 /** One layer with its tensors. Every call queues one operation; what it allocates goes back to the pool at once. */
@@ -90,6 +98,7 @@ export async function measureOverhead(samples: number, steps: number): Promise<O
   const { step, release } = openLayer(problem);
   const pipelined: number[] = [];
   const awaited: number[] = [];
+  const arithmetic: number[] = [];
   for (let i = 0; i < samples; i++) {
     pipelined.push(await timeCalls(steps, step, synchronize));
     awaited.push(
@@ -98,7 +107,35 @@ export async function measureOverhead(samples: number, steps: number): Promise<O
         return synchronize();
       }),
     );
+    arithmetic.push(await deviceTime(step, Math.ceil(steps / 10)));
   }
   release();
-  return { shape: problem.shape, pipelined: summarize(pipelined), awaited: summarize(awaited) };
+  const [all, each, work] = [pipelined, awaited, arithmetic].map(summarize) as [Summary, Summary, Summary];
+  const met = ({ median }: Summary) => median - work.median <= OVERHEAD_TARGET;
+  return {
+    shape: problem.shape,
+    pipelined: all,
+    awaited: each,
+    arithmetic: work,
+    target: OVERHEAD_TARGET,
+    pipelinedMet: met(all),
+    awaitedMet: met(each),
+  };
+}
+
+/** Seconds of one step on the device, which was kept busy until all of them were queued, so that it never waits for the next. */
+async function deviceTime(step: () => void, steps: number): Promise<number> {
+  const stream = Device.get(device).createStream();
+  for (let fills = 2; ; fills *= 2) {
+    const queued = performance.now();
+    const events = [stream.record()];
+    for (let i = 0; i < fills; i++) Tensor.zeros([2 ** 24], { device }).dispose();
+    events.push(stream.record());
+    for (let i = 0; i < steps; i++) step();
+    events.push(stream.record());
+    const queueing = performance.now() - queued;
+    const [busy, worked] = await Promise.all([events[1]!.elapsed(events[0]!), events[2]!.elapsed(events[1]!)]);
+    for (const event of events) event.dispose();
+    if (busy > queueing) return worked / 1e3 / steps;
+  }
 }

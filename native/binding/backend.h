@@ -18,7 +18,6 @@ class NativeBackend final : public NativeObject<NativeBackend> {
   };
 
   static constexpr const char* kName = "NativeBackend";
-  static constexpr napi_type_tag kTag{0x0c5f2b7d9e1848a6, 0xb2f07c63d41e9a05};
   static constexpr auto kConstructor = &Constructors::backend;
 
   using NativeObject::NativeObject;

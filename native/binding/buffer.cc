@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "stream.h"
+
 namespace cuda_batchnorm::binding {
 
 void NativeBuffer::define(Napi::Env env) {
@@ -11,14 +13,13 @@ void NativeBuffer::define(Napi::Env env) {
                                 getterNamed<&NativeBuffer::pointer>("pointer"),
                                 getterNamed<&NativeBuffer::byteLength>("byteLength"),
                                 methodNamed<&NativeBuffer::release>("release"),
+                                methodNamed<&NativeBuffer::renew>("renew"),
                             });
 }
 
 Napi::Object NativeBuffer::allocate(Napi::Env env, std::shared_ptr<Device> device, size_t byteLength, Stream& stream) {
-  void* const block = device->allocate(byteLength, &stream);
-  std::shared_ptr<void> memory(block, [device](void* released) { device->release(released); });
-  const Napi::Object object = create(env, State{std::move(device), std::move(memory), byteLength, byteLength});
-  Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(byteLength));
+  const Napi::Object object = create(env, State{std::move(device), nullptr, 0, 0});
+  Unwrap(object)->take(env, byteLength, stream);
   return object;
 }
 
@@ -28,7 +29,7 @@ Napi::Object NativeBuffer::wrap(Napi::Env env, std::shared_ptr<Device> device, s
 
 void* NativeBuffer::memory(const char* name) const { return share(name).get(); }
 
-std::shared_ptr<void> NativeBuffer::share(const char* name) const {
+const std::shared_ptr<void>& NativeBuffer::share(const char* name) const {
   if (state_.memory == nullptr) {
     throw Error(ErrorCode::InvalidArgument, std::string("Expected live memory for ") + name + " but received a released buffer");
   }
@@ -54,6 +55,22 @@ Napi::Value NativeBuffer::byteLength(const Napi::CallbackInfo& info) {
 Napi::Value NativeBuffer::release(const Napi::CallbackInfo& info) {
   giveBack(info.Env());
   return info.Env().Undefined();
+}
+
+// Making and collecting an object takes longer than all else about a small block, so that one that was released serves again.
+Napi::Value NativeBuffer::renew(const Napi::CallbackInfo& info) {
+  Arguments arguments(info);
+  const auto bytes = static_cast<size_t>(arguments.integer("byteLength"));
+  if (state_.memory != nullptr) throw Error(ErrorCode::InvalidArgument, "Expected a released buffer to renew but received a live one");
+  take(info.Env(), bytes, NativeStream::from(arguments.value(), "stream").on(*state_.device));
+  return info.Env().Undefined();
+}
+
+void NativeBuffer::take(Napi::Env env, size_t byteLength, Stream& stream) {
+  void* const block = state_.device->allocate(byteLength, &stream);
+  state_.memory = std::shared_ptr<void>(block, [device = state_.device](void* released) { device->release(released); });
+  state_.byteLength = state_.reported = byteLength;
+  Napi::MemoryManagement::AdjustExternalMemory(env, static_cast<int64_t>(byteLength));
 }
 
 void NativeBuffer::giveBack(Napi::BasicEnv env) {

@@ -21,7 +21,6 @@ class NativeBuffer final : public NativeObject<NativeBuffer> {
   };
 
   static constexpr const char* kName = "NativeBuffer";
-  static constexpr napi_type_tag kTag{0x6f1d0d8a52a94c33, 0x9d3cf1a6c7be0e51};
   static constexpr auto kConstructor = &Constructors::buffer;
 
   using NativeObject::NativeObject;
@@ -36,7 +35,7 @@ class NativeBuffer final : public NativeObject<NativeBuffer> {
   // Throws when released; `name` is the argument's.
   void* memory(const char* name) const;
   // Keeps the memory though the buffer be released.
-  std::shared_ptr<void> share(const char* name) const;
+  const std::shared_ptr<void>& share(const char* name) const;
   Device& device() const { return *state_.device; }
   // As memory(name), for an access to so many bytes from the start.
   void* memory(const char* name, size_t bytes) const;
@@ -47,6 +46,8 @@ class NativeBuffer final : public NativeObject<NativeBuffer> {
   Napi::Value pointer(const Napi::CallbackInfo& info);
   Napi::Value byteLength(const Napi::CallbackInfo& info);
   Napi::Value release(const Napi::CallbackInfo& info);
+  Napi::Value renew(const Napi::CallbackInfo& info);
+  void take(Napi::Env env, size_t byteLength, Stream& stream);
   void giveBack(Napi::BasicEnv env);
 
   State state_;

@@ -16,7 +16,6 @@ class NativeDevice final : public NativeObject<NativeDevice> {
   using State = std::shared_ptr<Device>;
 
   static constexpr const char* kName = "NativeDevice";
-  static constexpr napi_type_tag kTag{0xe2b84f6170c94a5d, 0xa17d35c80f92be46};
   static constexpr auto kConstructor = &Constructors::device;
 
   using NativeObject::NativeObject;

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "../core/backend.h"
 #include "mailbox.h"
@@ -38,6 +39,7 @@ class Environment {
   Promises promises;
   const std::shared_ptr<Mailbox> mailbox;  // shared with memory in other hands, which may outlive the environment
   Constructors constructors;
+  std::unordered_map<const void*, const void*> natives;  // the objects native code made that are still there; of each its class's &kName
   Napi::FunctionReference errorClass;
 
  private:

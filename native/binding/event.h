@@ -18,7 +18,6 @@ class NativeEvent final : public NativeObject<NativeEvent> {
   };
 
   static constexpr const char* kName = "NativeEvent";
-  static constexpr napi_type_tag kTag{0x1c94e07ab5d24f63, 0x8e21f5b03ca76d98};
   static constexpr auto kConstructor = &Constructors::event;
 
   using NativeObject::NativeObject;

@@ -18,7 +18,6 @@ class NativeGraph final : public NativeObject<NativeGraph> {
   };
 
   static constexpr const char* kName = "NativeGraph";
-  static constexpr napi_type_tag kTag{0xb76d20f94c8e4a15, 0x93f80ad7e6125bc4};
   static constexpr auto kConstructor = &Constructors::graph;
 
   using NativeObject::NativeObject;

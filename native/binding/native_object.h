@@ -1,7 +1,7 @@
-// What the native classes share: only native code makes them, a type tag tells them from any other object, and what their
+// What the native classes share: only native code makes them, the environment knows them from any other object, and what their
 // methods throw arrives in JavaScript with its code.
 //
-// A class T has a struct T::State, a name T::kName, a tag T::kTag and T::kConstructor, its place in Constructors.
+// A class T has a struct T::State, a name T::kName and T::kConstructor, its place in Constructors.
 #pragma once
 
 #include <napi.h>
@@ -21,18 +21,25 @@ template <typename T>
 class NativeObject : public Napi::ObjectWrap<T> {
  public:
   using Napi::ObjectWrap<T>::ObjectWrap;
+  ~NativeObject() override { Environment::of(this->Env()).natives.erase(this); }
 
   template <typename State>
   static Napi::Object create(Napi::Env env, State&& state) {
     const Napi::Object object = (Environment::of(env).constructors.*T::kConstructor).New({});
-    T::Unwrap(object)->state_ = std::forward<State>(state);
-    object.TypeTag(&T::kTag);
+    T* const native = T::Unwrap(object);
+    native->state_ = std::forward<State>(state);
+    Environment::of(env).natives.emplace(static_cast<NativeObject*>(native), &T::kName);
     return object;
   }
 
   static T& from(const Napi::Value& value, const char* argument) {
-    if (!value.IsObject() || !value.As<Napi::Object>().CheckTypeTag(&T::kTag)) throw unexpected(T::kName, argument, value);
-    return *T::Unwrap(value.As<Napi::Object>());
+    // Another addon's object has a native one too, and an operation has so many arguments that a type tag's look-up would be felt.
+    void* native = nullptr;
+    if (napi_unwrap(value.Env(), value, &native) != napi_ok) throw unexpected(T::kName, argument, value);
+    const auto& natives = Environment::of(value.Env()).natives;
+    const auto known = natives.find(static_cast<NativeObject*>(static_cast<T*>(native)));
+    if (known == natives.end() || known->second != &T::kName) throw unexpected(T::kName, argument, value);
+    return *static_cast<T*>(native);
   }
 
  protected:

@@ -18,7 +18,6 @@ class NativeStream final : public NativeObject<NativeStream> {
   };
 
   static constexpr const char* kName = "NativeStream";
-  static constexpr napi_type_tag kTag{0x5a7e94c2f0b34d18, 0x83d61fa90b7c25e4};
   static constexpr auto kConstructor = &Constructors::stream;
 
   using NativeObject::NativeObject;

@@ -19,8 +19,8 @@ constexpr int64_t kShortRun = 16;              // below it columns always win
 constexpr int64_t kFewRows = 8;                // too few rows to make columns of a middling inner dimension worthwhile
 constexpr int64_t kManyValues = 1024;          // of a channel in one chunk, before which the work per channel counts
 constexpr int64_t kNarrowTile = 256;           // columns below which rows are read in pieces too short
-constexpr int64_t kLongSegment = 24 << 10;     // contiguous bytes from which jumps between them cost little
-constexpr int64_t kSecondLevel = 8 << 20;      // bytes that second-level caches may keep in good part
+constexpr int64_t kLongSegment = 12 << 10;     // contiguous bytes from which jumps between them cost little
+constexpr int64_t kSecondLevel = 4 << 20;      // bytes that second-level caches may keep in good part
 constexpr int64_t kThirdLevel = 64 << 20;      // bytes that third-level caches may keep in good part
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }

@@ -2,15 +2,15 @@ import { expect } from 'chai';
 import type { Contender } from '../../bench/cpu/contender';
 import { timeCalls } from '../../bench/cpu/contender';
 import { EPS, inputOf, parametersOf } from '../../bench/cpu/data';
-import { type Copy, startCopy } from '../../bench/cpu/helper';
+import { type Copy, startCopy, startFloor } from '../../bench/cpu/helper';
 import { measure } from '../../bench/cpu/measure';
 import { openSession } from '../../bench/cpu/onnxruntime';
 import { parseOptions } from '../../bench/cpu/options';
-import { openLayer } from '../../bench/cpu/ours';
+import { measureOverhead, openLayer } from '../../bench/cpu/ours';
 import { plot } from '../../bench/cpu/plot';
-import { fewestBytes, type Problem, problems, SHAPES, target } from '../../bench/cpu/problem';
-import { quantile, summarize } from '../../bench/cpu/statistics';
-import { problemTable } from '../../bench/cpu/table';
+import { fewestBytes, OPERATIONS, type Problem, problems, SHAPES, target } from '../../bench/cpu/problem';
+import { quantile, type Summary, summarize } from '../../bench/cpu/statistics';
+import { missedBy, overheadLine, problemTable } from '../../bench/cpu/table';
 import { makeTensors, startTensorFlow } from '../../bench/cpu/tensorflow';
 import { UsageError } from '../../lib/cli/usage';
 import { batchStatistics, forward, type Statistics, viewOf } from '../../lib/validation/oracle';
@@ -68,9 +68,9 @@ describe('CPU benchmark', () => {
     const ours = scripted('ours', [1, 1.2, 4, 1.8]);
     const other = scripted('other', [1, 10, 20, 30]);
     const copy = scriptedCopy([1, 1, 1, 4, 2, 2, 2]);
-    const result = await measure(problem, [ours, other], copy, { rounds: 3, burstSeconds: 0.01, ours: 'ours' });
+    const result = await measure(problem, [ours, other], copy, { rounds: 3, burstSeconds: 0.01, ours: 'ours', floor: 'floor' });
     const [first, second] = result.results;
-    expect(first).to.deep.include({ implementation: 'ours', operation: 'inference', copies: 1, target: 1.1, met: true });
+    expect(first).to.deep.include({ implementation: 'ours', operation: 'inference', copies: 1, target: 1.05, met: true });
     expect(first!.seconds.median).to.equal(1.8);
     expect(second).to.deep.include({ implementation: 'other', copies: 10 });
     expect(second).not.to.have.property('met');
@@ -79,7 +79,12 @@ describe('CPU benchmark', () => {
 
   it('calls a target missed that was missed', async () => {
     const problem: Problem = { shape: [32, 64, 56, 56], layout: 'channels first' };
-    const result = await measure(problem, [scripted('ours', [1, 2.3])], scriptedCopy([1, 2]), { rounds: 1, burstSeconds: 1, ours: 'ours' });
+    const result = await measure(problem, [scripted('ours', [1, 2.3])], scriptedCopy([1, 2]), {
+      rounds: 1,
+      burstSeconds: 1,
+      ours: 'ours',
+      floor: 'floor',
+    });
     expect(result.results[0]!.met).to.equal(false);
   });
 
@@ -87,14 +92,61 @@ describe('CPU benchmark', () => {
     const [first, last] = problems([SHAPES[0]!]) as [Problem, Problem];
     expect(fewestBytes(first, 'inference')).to.equal(2 * 4 * 32 * 64 * 56 * 56);
     expect(fewestBytes(last, 'backward')).to.equal(3 * 4 * 32 * 64 * 56 * 56);
-    expect([first, last].map((problem) => target(problem, 'backward'))).to.deep.equal([2.3, 2.8]);
-    expect(target({ shape: [32, 512, 7, 7], layout: 'channels last' }, 'trainingForward')).to.equal(1.8);
+    expect([first, last].map((problem) => target(problem, 'backward'))).to.deep.equal([2, 2.5]);
+    expect(target({ shape: [32, 512, 7, 7], layout: 'channels last' }, 'trainingForward')).to.equal(1.55);
+  });
+
+  it('sets ours beside the floor, and says of a target whether the floor would have met it', async () => {
+    const burst = { rounds: 1, burstSeconds: 1, ours: 'ours', floor: 'floor' };
+    const floor = scripted('floor', [1, 1.5]);
+    const high = await measure(SMALL[0]!, [scripted('ours', [1, 3]), floor], scriptedCopy([1, 1, 1]), burst);
+    expect(high.results[0]).to.deep.include({ copies: 3, floor: 1.5, met: false });
+    expect(high.results[1]).not.to.have.property('floor');
+    expect(missedBy(high.results[0]!)).to.equal('3.00 > 1.05; the floor is 1.50, above the target, and ours 2.00 of it');
+    expect(problemTable(high)).to.match(/ours .* 3\.00 +2\.00 +≤ 1\.05 MISSED, as by the floor/);
+
+    const low = await measure(SMALL[0]!, [scripted('ours', [1, 3]), scripted('floor', [1, 1])], scriptedCopy([1, 1, 1]), burst);
+    expect(missedBy(low.results[0]!)).to.equal('3.00 > 1.05; the floor is 1.00, below it, and ours 3.00 of it');
+    expect(problemTable(low)).to.match(/ours .* 3\.00 +3\.00 +≤ 1\.05 MISSED$/m);
+  });
+
+  it('measures the floor in a process of its own, and tells which way was best', async () => {
+    const floor = await startFloor(2);
+    try {
+      for (const problem of SMALL) {
+        const prepared = await floor.prepare(problem);
+        for (const operation of OPERATIONS) {
+          expect(prepared.way!(operation)).to.equal(undefined);
+          expect(await prepared.burst(operation, 3)).to.be.greaterThan(0);
+          expect(prepared.way!(operation)).to.match(/^in (order, shared by (rows|channels)|tiles of \d+ KiB)/);
+        }
+      }
+    } finally {
+      floor.close();
+    }
+  });
+
+  it('takes the arithmetic of a small step from its time', async () => {
+    const { pipelined, awaited, arithmetic, target: most, pipelinedMet, awaitedMet } = await measureOverhead(3, 50);
+    expect(arithmetic.median).to.be.greaterThan(0).and.lessThan(awaited.median);
+    expect(pipelinedMet).to.equal(pipelined.median - arithmetic.median <= most);
+    expect(awaitedMet).to.equal(awaited.median - arithmetic.median <= most);
+    const known = { shape: [2], target: 15e-6, pipelinedMet: true, awaitedMet: false };
+    const [one, two, three] = [2e-6, 16e-6, 30e-6].map((time) => summarize([time])) as [Summary, Summary, Summary];
+    expect(overheadLine({ ...known, arithmetic: one, pipelined: two, awaited: three }))
+      .to.match(/back to back: 16\.0 µs, 14\.0 beyond it \(≤ 15\.0 met\)/)
+      .and.to.match(/awaited: 30\.0 µs, 28\.0 beyond it \(≤ 15\.0 MISSED\)/);
   });
 
   it('shows every result in the table and in the plot', async () => {
     const contenders = [scripted('one', [1, 2]), scripted('another & co', [1, 3])];
-    const result = await measure(SMALL[0]!, contenders, scriptedCopy([1, 1, 1]), { rounds: 1, burstSeconds: 1, ours: 'one' });
-    expect(problemTable(result)).to.match(/inference +one .* 2\.00 +≤ 1\.1 MISSED/);
+    const result = await measure(SMALL[0]!, contenders, scriptedCopy([1, 1, 1]), {
+      rounds: 1,
+      burstSeconds: 1,
+      ours: 'one',
+      floor: 'floor',
+    });
+    expect(problemTable(result)).to.match(/inference +one .* 2\.00 +≤ 1\.05 MISSED/);
     const svg = plot([result], ['one', 'another & co']);
     expect(svg)
       .to.match(/^<svg[\s\S]*<\/svg>\s*$/)
@@ -109,7 +161,9 @@ describe('CPU benchmark', () => {
       rounds: 3,
       threads: 2,
     });
-    expect(() => parseOptions(['--only', 'nobody'])).to.throw('Expected ours, onnxruntime, tfjs, pytorch for --only but received nobody');
+    expect(() => parseOptions(['--only', 'nobody'])).to.throw(
+      'Expected ours, floor, onnxruntime, tfjs, pytorch for --only but received nobody',
+    );
     expect(() => parseOptions(['--shapes', '8x2'])).to.throw(UsageError, '--shapes');
     expect(() => parseOptions(['--rounds', '0'])).to.throw('--rounds');
     expect(() => parseOptions(['--faster'])).to.throw(UsageError, '--faster');

@@ -192,12 +192,14 @@ int main() {
   agrees("chunks of columns", "chunks of columns", 9999, 4, 9);
   agrees("resident runs", "resident runs", 1, 9, 1000);
   agrees("resident runs", "resident runs", 9, 40, 131);
-  agrees("resident runs", "stream of runs", 27, 250, 199);
+  agrees("resident runs", "resident runs", 9, 64, 402);   // four rows at once, and one left over
+  agrees("resident runs", "resident runs", 6, 16, 1102);  // the same, run by run
+  agrees("resident runs", "stream of runs", 19, 250, 199);
   agrees("stream of runs", "stream of runs", 33, 30, 3001);
   agrees("stream of runs", "stream of runs", 13, 3, 30001);
   agrees("parts of runs", "parts of runs", 3, 2, 200003);
   // Beyond what caches hold: the gradient is stored past them, where addresses allow whole vectors.
-  agrees("stream of runs", "stream of runs", 33, 30, 5701);
+  agrees("stream of runs", "stream of runs", 33, 60, 2851);
   agrees("resident runs", "resident runs", 3, 60, 31357);
   agrees("chunks of columns", "chunks of columns", 88001, 64, 1);
   agrees("chunks of columns", "chunks of columns", 83001, 68, 1);

@@ -3,7 +3,7 @@
 
 #pragma once
 
-#include "elementwise.h"
+#include "row_group.h"
 #include "shifted_sums.h"
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
@@ -18,17 +18,6 @@ constexpr int64_t kRowsWritten = 2;
 // Columns whose gradient is computed at once, so that the coefficients stay in the first-level cache beside six rows.
 constexpr int64_t kGradientColumns = 512;
 
-// Rows taken together. Their number is a template argument, so that loops over them disappear.
-template <int64_t n>
-struct RowGroup {
-  static constexpr int64_t kRows = n;
-  int64_t first;     // element
-  int64_t distance;  // elements from one row to the next
-
-  KERNEL_INLINE RowGroup at(int64_t column) const { return {first + column, distance}; }
-  KERNEL_INLINE int64_t row(int64_t k) const { return first + k * distance; }
-};
-
 // A tile whose rows are taken `repeats` at a time as one, so that few channels fill vectors too.
 struct FoldedTile {
   int64_t offset, stride, rows, inner, channels, repeats;
@@ -37,12 +26,9 @@ struct FoldedTile {
   int64_t columns() const { return repeats * period(); }
 };
 
-constexpr int64_t kPage = 4096;
-
 // Calls body(row group) for the groups [begin, end) of n rows; what is left of the rows, one by one, is the last group.
 //
-// The rows of a group must not share a page: hardware prefetchers follow one place in each, and the others would cost more than is
-// saved. Short rows are therefore grouped with those a good part of the tile away; an odd number of rows, so that it is not a whole
+// Short rows are grouped with those a good part of the tile away, on another page; an odd number of rows, so that it is not a whole
 // number of pages, which would crowd the group into few sets of the first-level cache.
 template <class S, int64_t n, class Body>
 KERNEL_INLINE void forEachRowGroup(const FoldedTile& tile, int64_t begin, int64_t end, Body body) {
@@ -208,19 +194,6 @@ void columnMoments(const void* input, const Tile& tile, double* mean, double* m2
   const auto* values = (const S*)input;
   momentsOf(values, tile, mean, m2,
             [&](const Compute<S>* centers, ChannelTotals& totals) { columnShiftedSums(values, tile, centers, totals); });
-}
-
-// Stores compute(element) for one vector of each row. All rows are computed first: a load right after a store waits for it where the
-// two addresses have their last 12 bits in common.
-template <class S, class Rows, class Lanes, class Compute>
-KERNEL_INLINE void storeRows(S* destination, Rows rows, Lanes lanes, bool pastCaches, Compute compute) {
-  VectorOf<S> values[Rows::kRows];
-  for (int64_t k = 0; k < Rows::kRows; ++k) values[k] = compute(rows.row(k));
-  if (pastCaches) {
-    for (int64_t k = 0; k < Rows::kRows; ++k) storePastCaches(destination + rows.row(k), values[k], lanes);
-  } else {
-    for (int64_t k = 0; k < Rows::kRows; ++k) store(destination + rows.row(k), values[k], lanes);
-  }
 }
 
 template <class S>

@@ -1,9 +1,9 @@
 // Kernels for channels that are runs of contiguous values, with one set of coefficients each. The runs of a tile are taken in the order
-// of memory.
+// of memory, those of a few rows side by side.
 
 #pragma once
 
-#include "elementwise.h"
+#include "row_group.h"
 #include "shifted_sums.h"
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
@@ -11,13 +11,23 @@ namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 // Most values of a run summed in the compute type before the sum goes on in double.
 constexpr int64_t kMaxBlock = 4096;
 
-// Calls body(first element, channel of the tile) for each run.
-template <class Body>
+// Rows taken side by side where a tile's runs lie apart: each jump from one run to the next costs the prefetchers their lead, and the
+// more of them are followed at once, the more they have.
+constexpr int64_t kRunsAtOnce = 4;
+
+// Calls body(row group at the first element of its runs, channel of the tile) for each channel of each group of rows.
+template <class S, class Body>
 KERNEL_INLINE void forEachRun(const Tile& tile, Body body) {
-  for (int64_t row = 0; row < tile.rows; ++row) {
-    const int64_t first = tile.offset + row * tile.stride;
-    for (int64_t c = 0; c < tile.channels; ++c) body(first + c * tile.inner, c);
+  const auto takeRows = [&](auto rows) KERNEL_LAMBDA {
+    for (int64_t c = 0; c < tile.channels; ++c) body(rows.at(c * tile.inner), c);
+  };
+  const bool apart = tile.columns() < tile.stride && tile.stride * (int64_t)sizeof(S) >= kPage;
+  const bool alike = tile.stride % Simd<Compute<S>>::kWidth == 0;  // vectors of all rows begin at the same columns
+  int64_t row = 0;
+  for (; apart && alike && row + kRunsAtOnce <= tile.rows; row += kRunsAtOnce) {
+    takeRows(RowGroup<kRunsAtOnce>{tile.offset + row * tile.stride, tile.stride});
   }
+  for (; row < tile.rows; ++row) takeRows(RowGroup<1>{tile.offset + row * tile.stride, 0});
 }
 
 // Two sums per lane.
@@ -31,25 +41,28 @@ KERNEL_INLINE V addSets(V a, V b, V c, V d) {
   return (a + b) + (c + d);
 }
 
-// Adds to `a` the sums over elements [first, end), in four sets side by side to hide the latency of an addition. add(sums, element, Whole
-// or Part) returns the sums with one vector added; lanes beyond a part are dropped here.
+// Adds `count` lanes' sums only.
+template <class V, class Add>
+KERNEL_INLINE SumPair<V> addPart(const SumPair<V>& sums, int64_t i, int64_t count, Add add) {
+  const SumPair<V> next = add(sums, i, Part{count});
+  const auto kept = lanesBelow(count, V{});
+  return {select(kept, next.first, sums.first), select(kept, next.second, sums.second)};
+}
+
+// Adds to `sums` the sums over `count` elements of each row of the group, in four sets side by side to hide the latency of an addition.
+// add(sums, element, Whole or Part) returns the sums with one vector added; lanes beyond a part are dropped here.
 //
 // Loads begin where an element's number is a multiple of the vector's width: one across two cache lines costs two. The numbers decide,
 // not the addresses, so that the order of summation does not depend on where a tensor lies.
-template <class C, class Add>
-KERNEL_INLINE SumPair<typename Simd<C>::Vector> sumRun(SumPair<typename Simd<C>::Vector> a, int64_t first, int64_t end, Add add) {
-  using V = typename Simd<C>::Vector;
-  constexpr int64_t width = Simd<C>::kWidth;
-  const auto addPart = [&](const SumPair<V>& sums, int64_t i, int64_t count) KERNEL_LAMBDA {
-    const SumPair<V> next = add(sums, i, Part{count});
-    const auto kept = lanesBelow(count, V{});
-    return SumPair<V>{select(kept, next.first, sums.first), select(kept, next.second, sums.second)};
-  };
-  SumPair<V> b, c, d;
-  int64_t i = first;
-  const int64_t aligned = (first + width - 1) / width * width;
-  if (aligned > first && aligned < end) {
-    d = addPart(d, first, aligned - first);
+template <class S, class Add>
+KERNEL_INLINE SumPair<VectorOf<S>> sumRun(SumPair<VectorOf<S>> sums, RowGroup<1> run, int64_t count, Add add) {
+  constexpr int64_t width = Simd<Compute<S>>::kWidth;
+  SumPair<VectorOf<S>> a = sums, b, c, d;
+  const int64_t end = run.first + count;
+  int64_t i = run.first;
+  const int64_t aligned = (i + width - 1) / width * width;
+  if (aligned > i && aligned < end) {
+    d = addPart(d, i, aligned - i, add);
     i = aligned;
   }
   for (; i + 4 * width <= end; i += 4 * width) {
@@ -67,7 +80,32 @@ KERNEL_INLINE SumPair<typename Simd<C>::Vector> sumRun(SumPair<typename Simd<C>:
     c = add(c, i, Whole{});
     i += width;
   }
-  if (i < end) b = addPart(b, i, end - i);
+  if (i < end) b = addPart(b, i, end - i, add);
+  return {addSets(a.first, b.first, c.first, d.first), addSets(a.second, b.second, c.second, d.second)};
+}
+
+// A set for each row.
+template <class S, class Add>
+KERNEL_INLINE SumPair<VectorOf<S>> sumRun(SumPair<VectorOf<S>> sums, RowGroup<kRunsAtOnce> runs, int64_t count, Add add) {
+  constexpr int64_t width = Simd<Compute<S>>::kWidth;
+  SumPair<VectorOf<S>> a = sums, b, c, d;
+  const auto addEach = [&](int64_t i, auto addOne) KERNEL_LAMBDA {
+    a = addOne(a, runs.row(0) + i);
+    b = addOne(b, runs.row(1) + i);
+    c = addOne(c, runs.row(2) + i);
+    d = addOne(d, runs.row(3) + i);
+  };
+  const auto addEachPart = [&](int64_t i, int64_t lanes) KERNEL_LAMBDA {
+    addEach(i, [&](const auto& before, int64_t at) KERNEL_LAMBDA { return addPart(before, at, lanes, add); });
+  };
+  const int64_t misaligned = runs.first % width;
+  int64_t i = misaligned == 0 ? 0 : width - misaligned;
+  if (i > count) i = count;
+  if (i > 0) addEachPart(0, i);
+  for (; i + width <= count; i += width) {
+    addEach(i, [&](const auto& before, int64_t at) KERNEL_LAMBDA { return add(before, at, Whole{}); });
+  }
+  if (i < count) addEachPart(i, count - i);
   return {addSets(a.first, b.first, c.first, d.first), addSets(a.second, b.second, c.second, d.second)};
 }
 
@@ -75,12 +113,13 @@ KERNEL_INLINE SumPair<typename Simd<C>::Vector> sumRun(SumPair<typename Simd<C>:
 constexpr int64_t kChannelsAtOnce = 64;
 
 // Adds each run's two sums to its channel's totals. add(sums, element, channel, Whole or Part) as in sumRun.
-template <class C, class Add>
+template <class S, class Add>
 KERNEL_INLINE void sumLongRuns(const Tile& tile, ChannelTotals& totals, Add add) {
-  const int64_t parts = (tile.inner + kMaxBlock - 1) / kMaxBlock;
-  forEachRun(tile, [&](int64_t first, int64_t channel) KERNEL_LAMBDA {
+  forEachRun<S>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
+    const int64_t parts = (runs.kRows * tile.inner + kMaxBlock - 1) / kMaxBlock;
     for (int64_t part = 0; part < parts; ++part) {
-      const auto sums = sumRun<C>({}, first + tile.inner * part / parts, first + tile.inner * (part + 1) / parts,
+      const int64_t begin = tile.inner * part / parts;
+      const auto sums = sumRun<S>({}, runs.at(begin), tile.inner * (part + 1) / parts - begin,
                                   [&](const auto& before, int64_t i, auto lanes) KERNEL_LAMBDA { return add(before, i, channel, lanes); });
       totals.first[channel] += sumLanes(sums.first);
       totals.second[channel] += sumLanes(sums.second);
@@ -89,21 +128,20 @@ KERNEL_INLINE void sumLongRuns(const Tile& tile, ChannelTotals& totals, Add add)
 }
 
 // The same for runs so short that it pays to add up the lanes of several at once.
-template <class C, class Add>
+template <class S, class Add>
 KERNEL_INLINE void sumShortRuns(const Tile& tile, ChannelTotals& totals, Add add) {
-  using V = typename Simd<C>::Vector;
-  const int64_t rowsPerBlock = kMaxBlock / tile.inner;
+  const int64_t rowsPerBlock = kMaxBlock / tile.inner / kRunsAtOnce * kRunsAtOnce;
   for (int64_t begin = 0; begin < tile.channels; begin += kChannelsAtOnce) {
     const int64_t count = tile.channels - begin < kChannelsAtOnce ? tile.channels - begin : kChannelsAtOnce;
     for (int64_t row = 0; row < tile.rows; row += rowsPerBlock) {
-      SumPair<V> sums[kChannelsAtOnce];
+      SumPair<VectorOf<S>> sums[kChannelsAtOnce];
       const int64_t rows = tile.rows - row < rowsPerBlock ? tile.rows - row : rowsPerBlock;
-      forEachRun({tile.offset + row * tile.stride + begin * tile.inner, tile.stride, rows, tile.inner, count},
-                 [&](int64_t first, int64_t c) KERNEL_LAMBDA {
-                   sums[c] = sumRun<C>(sums[c], first, first + tile.inner, [&](const auto& before, int64_t i, auto lanes) KERNEL_LAMBDA {
-                     return add(before, i, begin + c, lanes);
-                   });
-                 });
+      forEachRun<S>({tile.offset + row * tile.stride + begin * tile.inner, tile.stride, rows, tile.inner, count},
+                    [&](auto runs, int64_t c) KERNEL_LAMBDA {
+                      sums[c] = sumRun<S>(sums[c], runs, tile.inner, [&](const auto& before, int64_t i, auto lanes) KERNEL_LAMBDA {
+                        return add(before, i, begin + c, lanes);
+                      });
+                    });
       for (int64_t c = 0; c < count; ++c) {
         totals.first[begin + c] += sumLanes(sums[c].first);
         totals.second[begin + c] += sumLanes(sums[c].second);
@@ -112,12 +150,12 @@ KERNEL_INLINE void sumShortRuns(const Tile& tile, ChannelTotals& totals, Add add
   }
 }
 
-template <class C, class Add>
+template <class S, class Add>
 KERNEL_INLINE void sumRuns(const Tile& tile, ChannelTotals& totals, Add add) {
-  if (2 * tile.inner > kMaxBlock) {
-    sumLongRuns<C>(tile, totals, add);
+  if (kRunsAtOnce * tile.inner > kMaxBlock) {
+    sumLongRuns<S>(tile, totals, add);
   } else {
-    sumShortRuns<C>(tile, totals, add);
+    sumShortRuns<S>(tile, totals, add);
   }
 }
 
@@ -126,7 +164,7 @@ void runMoments(const void* input, const Tile& tile, double* mean, double* m2) {
   using V = VectorOf<S>;
   const auto* values = (const S*)input;
   momentsOf(values, tile, mean, m2, [&](const Compute<S>* centers, ChannelTotals& totals) {
-    sumRuns<Compute<S>>(tile, totals, [&](const SumPair<V>& sums, int64_t i, int64_t channel, auto lanes) KERNEL_LAMBDA {
+    sumRuns<S>(tile, totals, [&](const SumPair<V>& sums, int64_t i, int64_t channel, auto lanes) KERNEL_LAMBDA {
       const V deviation = load(values + i, lanes) - broadcast(centers[channel]);
       return SumPair<V>{sums.first + deviation, multiplyAdd(deviation, deviation, sums.second)};
     });
@@ -158,10 +196,11 @@ struct RunForward {
   template <ActivationKind kind, bool hasResidual>
   void run() const {
     const ForwardTensors local = tensors;
-    forEachRun(tile, [&](int64_t first, int64_t channel) KERNEL_LAMBDA {
+    forEachRun<S>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
       const auto vectors = coefficients<S>(affine, channel);
-      forEachAlignedVector((const S*)local.output + first, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-        store((S*)local.output + first + i, forwardVector<S, kind, hasResidual>(local, first + i, vectors, lanes), lanes);
+      forEachAlignedVector((const S*)local.output + runs.first, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
+        storeRows((S*)local.output, runs.at(i), lanes, false,
+                  [&](int64_t at) KERNEL_LAMBDA { return forwardVector<S, kind, hasResidual>(local, at, vectors, lanes); });
       });
     });
   }
@@ -178,7 +217,7 @@ struct RunGradientSums {
   void run() const {
     using V = VectorOf<S>;
     const BackwardTensors local = tensors;
-    sumRuns<Compute<S>>(tile, totals, [&](const SumPair<V>& sums, int64_t i, int64_t channel, auto lanes) KERNEL_LAMBDA {
+    sumRuns<S>(tile, totals, [&](const SumPair<V>& sums, int64_t i, int64_t channel, auto lanes) KERNEL_LAMBDA {
       const auto vectors = coefficients<S>(affine.forward, channel);
       const V x = load((const S*)local.input + i, lanes);
       const V dz = preActivationGradient<S, source>(local, i, x, vectors, lanes);
@@ -196,16 +235,11 @@ struct RunGradient {
   template <GradientSource source>
   void run() const {
     const BackwardTensors local = tensors;
-    forEachRun(tile, [&](int64_t first, int64_t channel) KERNEL_LAMBDA {
+    forEachRun<S>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
       const auto vectors = coefficients<S>(affine, channel);
-      S* const destination = (S*)local.gradInput + first;
-      forEachAlignedVector(destination, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-        const auto gradient = gradientVector<S, source>(local, first + i, vectors, lanes);
-        if (local.largerThanCaches) {
-          storePastCaches(destination + i, gradient, lanes);
-        } else {
-          store(destination + i, gradient, lanes);
-        }
+      forEachAlignedVector((const S*)local.gradInput + runs.first, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
+        storeRows((S*)local.gradInput, runs.at(i), lanes, local.largerThanCaches,
+                  [&](int64_t at) KERNEL_LAMBDA { return gradientVector<S, source>(local, at, vectors, lanes); });
       });
     });
     if (local.largerThanCaches) finishStores();
