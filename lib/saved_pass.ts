@@ -24,7 +24,8 @@ export class SavedPass {
     OPERANDS.forEach((name, i) => {
       const storage: Storage | null = this.call[name];
       if (storage === null || storage.version === this.#versions[i]) return;
-      throw new BatchNormError('ERR_STATE', `Expected ${name} as it was in the forward pass but it was changed before backward`);
+      const known = name === 'input' && this.call.problem.settings.inPlace ? 'output, which took the place of the input,' : name;
+      throw new BatchNormError('ERR_STATE', `Expected ${known} as it was in the forward pass but it was changed before backward`);
     });
   }
 
