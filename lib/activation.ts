@@ -1,4 +1,4 @@
-import { ACTIVATION_CODES, type ActivationCode } from './addon';
+import { ACTIVATION_CODES } from './addon';
 import { checkChoice } from './validate';
 
 /**
@@ -9,6 +9,6 @@ export type Activation = 'identity' | 'relu' | 'leakyRelu' | 'elu' | 'sigmoid' |
 
 const ACTIVATIONS = Object.keys(ACTIVATION_CODES) as Activation[];
 
-export function checkActivation(value: unknown): ActivationCode {
-  return ACTIVATION_CODES[checkChoice(value, 'options.activation', ACTIVATIONS)];
+export function checkActivation(value: unknown): Activation {
+  return value === undefined ? 'identity' : checkChoice(value, 'options.activation', ACTIVATIONS);
 }

@@ -123,6 +123,7 @@ export interface NativeStream {
     gradWeight: NativeBuffer | null,
     gradBias: NativeBuffer | null,
     gradResidual: NativeBuffer | null,
+    inPlace: boolean, // `input` holds the output of the forward pass
   ): void;
 }
 

@@ -46,9 +46,33 @@ export interface BatchNormOptions {
   device?: Device | string | undefined;
   /** The library that computes; `'native'` when left out. */
   backend?: BackendName | undefined;
+  /**
+   * Whether each forward pass writes its output over its input and returns that tensor; false when left out. Backward then recovers x̂ from
+   * the output, so that a training step holds one tensor of the input's size instead of two (Rota Bulò, Porzi & Kontschieder 2018,
+   * arXiv:1712.02616).
+   *
+   * With `activation` `'identity'` or `'leakyRelu'`, without residual, and not by cuDNN.
+   *
+   * What is recovered carries the rounding of the output: x̂ is off by about u·|y|/|γ|, with y before the activation and u the unit roundoff of the
+   * input's dtype (float32 6e-8, float16 5e-4, bfloat16 4e-3). A channel whose |γ| is small beside |β| so loses its x̂, and with it the
+   * gradient of γ and a part of the input's. Where γ is 0, its gradient is NaN, while that of β is right, and the input's is 0, which is right too.
+   */
+  inPlace?: boolean | undefined;
 }
 
-const OPTIONS = ['eps', 'momentum', 'affine', 'trackRunningStats', 'runningVariance', 'axis', 'activation', 'dtype', 'device', 'backend'];
+const OPTIONS = [
+  'eps',
+  'momentum',
+  'affine',
+  'trackRunningStats',
+  'runningVariance',
+  'axis',
+  'activation',
+  'dtype',
+  'device',
+  'backend',
+  'inPlace',
+];
 const FORWARD_OPTIONS = ['residual', 'out', 'stream', 'saveForBackward'];
 
 /**
@@ -73,6 +97,8 @@ export class BatchNorm implements Disposable {
   readonly activation: Activation;
   /** Of parameters and statistics. */
   readonly dtype: ParameterDType;
+  /** Whether the output takes the input's place. */
+  readonly inPlace: boolean;
   /** Where the parameters are, and the inputs must be. */
   readonly device: Device;
   /**
@@ -110,6 +136,7 @@ export class BatchNorm implements Disposable {
     this.eps = this.#settings.eps;
     this.axis = this.#settings.axis;
     this.activation = options.activation ?? 'identity';
+    this.inPlace = this.#settings.inPlace;
     const made: Tensor[] = [];
     const vectorOf = (value: number): Tensor => {
       const vector = this.#vectorOf(value);
@@ -156,11 +183,11 @@ export class BatchNorm implements Disposable {
   /**
    * Normalizes `input`: queued at once, done in the order of the stream. What {@link BatchNorm.backward} needs is kept until then, until
    * the next forward pass or until disposal, whichever is first: by default in training, and not in eval. The input may be disposed in
-   * between, but not changed.
+   * between, but not changed; with {@link BatchNormOptions.inPlace} it becomes the output, and the same goes for that.
    *
    * @param input - rank 2 or more with C channels at the layer's axis. float32, float64, float16 or bfloat16; the last two not with
    * parameters of float64.
-   * @returns a new tensor of the input's shape and dtype, or `options.out`.
+   * @returns a new tensor of the input's shape and dtype, or `options.out`; the input itself with {@link BatchNormOptions.inPlace}.
    * @throws {BatchNormError} `ERR_SHAPE` where shapes do not fit or a training batch has one value per channel, `ERR_DTYPE`,
    * `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`, `ERR_DEVICE_MISMATCH`, `ERR_OUT_OF_MEMORY`, `ERR_CUDA`, `ERR_STATE` in a training pass with
    * `momentum: null` that is captured. The layer is then as it was before, but for running statistics where a GPU failed between two kernels.
@@ -168,13 +195,13 @@ export class BatchNorm implements Disposable {
   forward(input: Tensor, options?: ForwardOptions): Tensor {
     this.#checkAlive();
     checkOptions(options, FORWARD_OPTIONS);
-    const storage = checkTensor(input, 'input', this.device);
+    checkTensor(input, 'input', this.device);
     const problem = this.#problemOf(input);
     const weight = this.#own(this.weight, 'weight');
     const bias = this.#own(this.bias, 'bias');
     const mean = this.#own(this.runningMean, 'runningMean');
     const variance = this.#own(this.runningVar, 'runningVar');
-    const call = checkForward(problem, storage, weight, bias, options, this.#training);
+    const call = checkForward(problem, input, weight, bias, options, this.#training);
     if (!this.#training && mean !== null && variance !== null) {
       const result = inferenceForward(call, mean, variance);
       this.#save(call, result, mean, variance);
@@ -272,10 +299,11 @@ export class BatchNorm implements Disposable {
     const affine = this.weight ? (this.bias ? true : `'weight'`) : this.bias ? `'bias'` : false;
     const tracking = this.runningMean !== null;
     const backend = this.#settings.backend.library === 'native' ? '' : `, backend: '${this.#settings.backend.library}'`;
+    const inPlace = this.inPlace ? ', inPlace: true' : '';
     const mode = this.#disposed ? 'disposed' : this.#training ? 'training' : 'eval';
     return (
       `BatchNorm(${this.numFeatures}, { eps: ${eps}, momentum: ${momentum}, affine: ${affine}, trackRunningStats: ${tracking}, ` +
-      `axis: ${axis}, activation: '${activation}', dtype: '${dtype}'${backend} }) on ${device.name}, ${mode}`
+      `axis: ${axis}, activation: '${activation}', dtype: '${dtype}'${backend}${inPlace} }) on ${device.name}, ${mode}`
     );
   }
 

@@ -3,6 +3,7 @@ import type { BackendName } from './backend';
 import { streamOf } from './device';
 import { checkParameterDType, type ParameterDType } from './dtype';
 import { BatchNormError, expected } from './errors';
+import { checkNoResidual } from './in_place';
 import { checkMask, type Mask, makeMask } from './mask';
 import { checkForward, checkGradient, checkLike, checkParameter, checkRunningVariance, type ForwardOptions } from './operands';
 import {
@@ -35,6 +36,11 @@ export interface OperationOptions {
   activation?: Activation | undefined;
   /** The library that computes; `'native'` when left out. */
   backend?: BackendName | undefined;
+  /**
+   * As {@link BatchNormOptions.inPlace}: forward writes its output over the input and gives that tensor back, and backward, told so too, takes
+   * it for its `input`. False when left out.
+   */
+  inPlace?: boolean | undefined;
   /** The queue to run on; the device's own when left out. */
   stream?: Stream | undefined;
 }
@@ -53,7 +59,7 @@ export interface TrainingOptions extends OperationOptions, ForwardOptions {
 
 /** What {@link batchNormTraining} gives: new tensors, the caller's to dispose. */
 export interface TrainingResult {
-  /** Of the input's shape and dtype; `options.out` where that was given. */
+  /** Of the input's shape and dtype; `options.out` where that was given, and the input with `inPlace`. */
   output: Tensor;
   /**
    * `[3, C]`, of the parameters' dtype: the batch's mean, the part of the mean that rounding left over, its biased variance. cuDNN gives
@@ -88,7 +94,7 @@ export interface BackwardOptions extends OperationOptions {
   residual?: Tensor | null | undefined;
 }
 
-const OPERATION_OPTIONS = ['weight', 'bias', 'eps', 'axis', 'activation', 'backend', 'stream'];
+const OPERATION_OPTIONS = ['weight', 'bias', 'eps', 'axis', 'activation', 'backend', 'stream', 'inPlace'];
 const RUNNING_OPTIONS = ['runningMean', 'runningVar', 'momentum', 'runningVariance'];
 const TRAINING_OPTIONS = [...OPERATION_OPTIONS, ...RUNNING_OPTIONS, 'residual', 'out', 'saveForBackward'];
 const INFERENCE_OPTIONS = [...OPERATION_OPTIONS, 'residual', 'out'];
@@ -140,7 +146,7 @@ export function batchNormInference(input: Tensor, mean: Tensor, variance: Tensor
  * `residual` or `mask` is given.
  *
  * @param gradOutput - gradient of the loss with respect to the output; of the input's shape and dtype.
- * @param input - the input of the forward pass.
+ * @param input - the input of the forward pass; its output where that is in place of the input.
  * @throws {BatchNormError} as {@link batchNormTraining}.
  */
 export function batchNormBackward(gradOutput: Tensor, input: Tensor, options: BackwardOptions): Gradients {
@@ -149,6 +155,10 @@ export function batchNormBackward(gradOutput: Tensor, input: Tensor, options: Ba
   const { statistics, mean, variance, weight, bias, residual, stream } = given;
   const problem = checkProblem(input, given, statistics, mean, variance, weight, bias);
   const { mask, ofResidual } = checkMask(given.mask, 'options.mask', problem);
+  if (problem.settings.inPlace) {
+    checkNoResidual(given.mask, 'options.mask');
+    checkNoResidual(residual, 'options.residual');
+  }
   const call = {
     problem,
     input: checkTensor(input, 'input', problem.settings.device),
@@ -176,10 +186,9 @@ function parameterDType(input: Tensor, parameters: unknown[]): ParameterDType {
 }
 
 function checkOperands(problem: Problem, input: Tensor, options: OperationOptions & ForwardOptions, saveByDefault: boolean): Forward {
-  const storage = checkTensor(input, 'input', problem.settings.device);
   const weight = checkParameter(options.weight, 'options.weight', problem);
   const bias = checkParameter(options.bias, 'options.bias', problem);
-  return checkForward(problem, storage, weight, bias, options, saveByDefault);
+  return checkForward(problem, input, weight, bias, options, saveByDefault);
 }
 
 function checkRunning(problem: Problem, options: TrainingOptions): RunningStatistics | null {

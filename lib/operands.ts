@@ -2,6 +2,7 @@
 
 import { streamOf } from './device';
 import { BatchNormError, expected, wrongLength } from './errors';
+import { checkInPlaceOperands } from './in_place';
 import type { Forward } from './operations';
 import type { Problem } from './problem';
 import { sameShape } from './shape';
@@ -14,7 +15,7 @@ import { checkBoolean, checkChoice } from './validate';
 export interface ForwardOptions {
   /** Added before the activation. Of the input's shape and dtype. */
   residual?: Tensor | null | undefined;
-  /** Written and returned instead of a new tensor. Of the input's shape and dtype; may be the input where nothing is saved for backward. */
+  /** Written and returned instead of a new tensor. Of the input's shape and dtype; may be the input where nothing is saved for backward, and must be with `inPlace`. */
   out?: Tensor | null | undefined;
   /** The queue to run on; the device's own when left out. */
   stream?: Stream | undefined;
@@ -25,18 +26,24 @@ export interface ForwardOptions {
 /** Checks what a caller may give with each forward pass. */
 export function checkForward(
   problem: Problem,
-  input: Storage,
+  inputTensor: Tensor,
   weight: Storage | null,
   bias: Storage | null,
   options: ForwardOptions | undefined,
   saveByDefault: boolean,
 ): Forward {
-  const stream = streamOf(problem.settings.device, options?.stream);
+  const { device, inPlace } = problem.settings;
+  const input = checkTensor(inputTensor, 'input', device);
+  const stream = streamOf(device, options?.stream);
   const residual = checkLike(options?.residual, 'options.residual', problem);
   const out = options?.out ?? null;
   const outStorage = checkLike(out, 'options.out', problem);
   const saving = options?.saveForBackward;
   const save = saving === undefined ? saveByDefault : checkBoolean(saving, 'options.saveForBackward');
+  if (inPlace) {
+    checkInPlaceOperands(input, outStorage, residual);
+    return { problem, stream, input, residual, weight, bias, out: inputTensor, outStorage: input, save };
+  }
   if (outStorage !== null) checkOutput(outStorage, input, residual, save);
   return { problem, stream, input, residual, weight, bias, out, outStorage, save };
 }
@@ -77,7 +84,8 @@ function checkOutput(out: Storage, input: Storage, residual: Storage | null, sav
   if (out === residual) throw aliased('a tensor apart from the residual for options.out but received the residual itself');
   if (out === input && save) {
     throw aliased(
-      'a tensor apart from the input for options.out but received the input itself, which backward needs: pass saveForBackward: false',
+      'a tensor apart from the input for options.out but received the input itself, which backward needs: pass saveForBackward: false, ' +
+        'or let the batch norm be inPlace: true, whose backward does without',
     );
   }
 }

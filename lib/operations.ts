@@ -46,6 +46,7 @@ export interface ForwardResult {
 /** Arguments of a backward pass: those of the forward pass and what it made. */
 export interface Backward {
   readonly problem: Problem;
+  /** The output where that took its place. */
   readonly input: Storage;
   /** Of the forward pass; null where the backend does not read it. */
   readonly output: Storage | null;
@@ -177,6 +178,7 @@ export function backward(call: Backward, gradOutput: Storage, hasResidual: boole
       native(gradWeight),
       native(gradBias),
       native(gradResidual),
+      settings.inPlace,
     );
     return {
       input: dataTensor(problem, gradInput),

@@ -1,9 +1,10 @@
 import { checkActivation } from './activation';
-import type { ActivationCode } from './addon';
+import { ACTIVATION_CODES, type ActivationCode } from './addon';
 import { type Backend, checkBackend } from './backend';
 import type { Device } from './device';
 import type { DType, ParameterDType } from './dtype';
 import { BatchNormError, expected, show } from './errors';
+import { checkInPlace } from './in_place';
 import type { Tensor } from './tensor';
 import { checkInteger, checkNonNegative } from './validate';
 
@@ -15,6 +16,8 @@ export interface Settings {
   readonly dtype: ParameterDType;
   readonly device: Device;
   readonly backend: Backend;
+  /** Whether the output takes the input's place. */
+  readonly inPlace: boolean;
 }
 
 /** Settings as callers spell them. */
@@ -23,17 +26,21 @@ export interface SettingOptions {
   readonly eps?: unknown;
   readonly activation?: unknown;
   readonly backend?: unknown;
+  readonly inPlace?: unknown;
 }
 
 export function checkSettings(options: SettingOptions, dtype: ParameterDType, device: Device): Settings {
-  const { axis = 1, eps = 1e-5, activation = 'identity' } = options;
+  const { axis = 1, eps = 1e-5 } = options;
+  const activation = checkActivation(options.activation);
+  const backend = checkBackend(options.backend, 'options.backend', device);
   return {
     axis: checkInteger(axis, 'options.axis', Number.MIN_SAFE_INTEGER),
     eps: checkNonNegative(eps, 'options.eps'),
-    activation: checkActivation(activation),
+    activation: ACTIVATION_CODES[activation],
     dtype,
     device,
-    backend: checkBackend(options.backend, 'options.backend', device),
+    backend,
+    inPlace: checkInPlace(options.inPlace, activation, backend),
   };
 }
 

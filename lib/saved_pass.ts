@@ -26,7 +26,9 @@ export class SavedPass {
   checkUnchanged(): void {
     this.#kept.forEach((storage, i) => {
       if (storage === null || storage.version === this.#versions[i]) return;
-      throw new BatchNormError('ERR_STATE', `Expected ${OPERANDS[i]} as it was in the forward pass but it was changed before backward`);
+      const name = OPERANDS[i]!;
+      const known = name === 'input' && this.call.problem.settings.inPlace ? 'output, which took the place of the input,' : name;
+      throw new BatchNormError('ERR_STATE', `Expected ${known} as it was in the forward pass but it was changed before backward`);
     });
   }
 

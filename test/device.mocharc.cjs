@@ -27,6 +27,7 @@ module.exports = {
     'test/functional.test.ts',
     'test/fuzz.test.ts',
     'test/gradient.test.ts',
+    'test/in_place.test.ts',
     'test/memory.test.ts',
     'test/property.test.ts',
     'test/pytorch.test.ts',

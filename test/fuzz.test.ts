@@ -156,6 +156,7 @@ describe('whatever is given', function () {
     axis: likely(1, [-3, -2, -1, 0, 2, 3]),
     activation,
     backend: likely('native', ['cudnn', 'cudnn:spatial']),
+    inPlace: likely(false, [true]),
     stream,
   };
   const layerOptions = options({
@@ -169,6 +170,7 @@ describe('whatever is given', function () {
     dtype: mostly(fc.constantFrom('float32', 'float64')),
     device: place,
     backend: common.backend,
+    inPlace: common.inPlace,
   });
   const entry = mostly(
     fc.record({ dtype: mostly(fc.constant('float32')), shape: mostly(fc.constant([3])), data: mostly(fc.constant(new Float32Array(3))) }),

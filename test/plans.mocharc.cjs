@@ -13,6 +13,7 @@ module.exports = {
     'test/cuda/graph.test.ts',
     'test/functional.test.ts',
     'test/gradient.test.ts',
+    'test/in_place.test.ts',
     'test/property.test.ts',
     'test/vectors.test.ts',
   ],

@@ -70,7 +70,7 @@ describe('the types', function () {
       const values: Promise<Float32Array | Float64Array> = tensor.read(), now: Float32Array | Float64Array = tensor.readSync();
       const bytes: Promise<Uint8Array> = tensor.readBytes();
       const options: BatchNormOptions = { eps: 1e-5, momentum: null, affine: 'weight', trackRunningStats: true, runningVariance: 'biased',
-        axis: -1, activation: 'leakyRelu', dtype: 'float64', device: 'auto', backend: 'native' };
+        axis: -1, activation: 'leakyRelu', dtype: 'float64', device: 'auto', backend: 'native', inPlace: true };
       using made2 = new BatchNorm(3, options);
       using moved = tensor.to('cpu');
       const output: Tensor = layer.train().eval().train(false).forward(tensor, { residual: tensor, out: tensor, stream, saveForBackward: true });

@@ -52,6 +52,8 @@ export interface Pass {
   layer: Layer;
   dtype: DType;
   parameterDtype: 'float32' | 'float64';
+  /** Whether backward has the output alone, and recovers x̂ from it. */
+  inPlace?: boolean;
 }
 
 export function arithmeticUnit(dtype: DType, parameterDtype: DType): number {
@@ -87,6 +89,30 @@ function normalizeTolerance({ x, view, statistics, layer, dtype, parameterDtype 
     });
   }
   return { xhat, pre };
+}
+
+/** Roundings of the size of the pre-activation, from undoing activation, shift and scale. */
+const RECOVERED = 4;
+
+/**
+ * The error of x̂ as backward has it. Recovered from the output it has that of the pre-activation, and the rounding of the output as it was
+ * stored, which leakyRelu's inverse multiplies where the output is subnormal; all of it divided by the weight.
+ */
+function normalizedTolerance(pass: Pass, own: { xhat: Float64Array; pre: Float64Array }): Float64Array {
+  if (!pass.inPlace) return own.xhat;
+  const { x, view, statistics, layer, dtype, parameterDtype } = pass;
+  const roundings = unitRoundoff(dtype) + RECOVERED * arithmeticUnit(dtype, parameterDtype);
+  const { pre } = normalize(x, view, statistics, layer);
+  const slope = derivative(layer.activation ?? 'identity');
+  const tolerance = new Float64Array(x.length);
+  for (let c = 0; c < view.channels; c++) {
+    const weight = Math.abs(layer.weight?.[c] ?? 1);
+    forEachOfChannel(view, c, (i) => {
+      const stored = roundings * Math.abs(pre[i]!) + smallestSubnormal(dtype) / slope(pre[i]!);
+      tolerance[i] = own.xhat[i]! + (own.pre[i]! + stored) / weight;
+    });
+  }
+  return tolerance;
 }
 
 export function forwardBound(pass: Pass): Bound {
@@ -155,6 +181,7 @@ export function backwardBound(dy: Values, pass: Pass, constant: boolean): Gradie
   const expected = backward(dy, x, view, statistics, constant, layer);
   const { xhat, pre } = normalize(x, view, statistics, layer);
   const error = normalizeTolerance(pass);
+  const xhatError = normalizedTolerance(pass, error);
   const slope = derivative(layer.activation ?? 'identity');
   const count = view.outer * view.inner;
   const tolerance = {
@@ -176,7 +203,7 @@ export function backwardBound(dy: Values, pass: Pass, constant: boolean): Gradie
     forEachOfChannel(view, c, (i) => {
       const g = Math.abs(expected.residual[i]!);
       bias += tolerance.residual[i]! + SUM * u * g;
-      weight += tolerance.residual[i]! * Math.abs(xhat[i]!) + g * error.xhat[i]! + SUM * u * g * Math.abs(xhat[i]!);
+      weight += tolerance.residual[i]! * Math.abs(xhat[i]!) + g * xhatError[i]! + SUM * u * g * Math.abs(xhat[i]!);
     });
     tolerance.bias[c] = bias;
     tolerance.weight[c] = weight;
@@ -187,7 +214,7 @@ export function backwardBound(dy: Values, pass: Pass, constant: boolean): Gradie
       const z = Math.abs(xhat[i]!);
       const magnitude =
         Math.abs(expected.residual[i]!) + (constant ? 0 : (Math.abs(expected.bias[c]!) + z * Math.abs(expected.weight[c]!)) / count);
-      const sums = constant ? 0 : (bias + z * weight + error.xhat[i]! * Math.abs(expected.weight[c]!)) / count;
+      const sums = constant ? 0 : (bias + z * weight + xhatError[i]! * Math.abs(expected.weight[c]!)) / count;
       tolerance.input[i] = scale * (tolerance.residual[i]! + sums + own * u * magnitude);
     });
   }

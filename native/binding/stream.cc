@@ -216,6 +216,7 @@ Napi::Value NativeStream::backward(const Napi::CallbackInfo& info) {
   call.gradWeight = arguments.optionalMemory("gradWeight");
   call.gradBias = arguments.optionalMemory("gradBias");
   call.gradResidual = arguments.optionalMemory("gradResidual");
+  call.inPlace = arguments.boolean("inPlace");
   backend.backward(*state_.stream, call);
   return info.Env().Undefined();
 }

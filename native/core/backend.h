@@ -49,8 +49,9 @@ struct InferenceForward {
 struct Backward {
   Problem problem;
   bool constantStatistics = false;  // true: mean and variance were given, as in eval mode
+  bool inPlace = false;             // the output took the input's place; without residual, of identity or leakyRelu
   const void* gradOutput = nullptr;
-  const void* input = nullptr;
+  const void* input = nullptr;     // with inPlace: the output
   const void* output = nullptr;    // of the forward pass; cuDNN reads it where there is an activation
   const void* residual = nullptr;  // needed when it was added, the activation is not the identity and there is no mask
   const void* mask = nullptr;

@@ -385,12 +385,12 @@ class BackwardPass : public Pass {
         call_(call),
         coefficients_(arena_, p_),
         scale_(arena_.take<double>(p_.channels)),
-        inverse_(arena_.take<double>(p_.channels)),
+        unit_(arena_.take<double>(p_.channels)),
         low_(arena_.take<double>(p_.channels)),
         sums_(arena_.take<GradientSums>(plan_.chunks * p_.channels)),
-        tensors_{call.gradOutput,  call.input,        call.residual, static_cast<const uint8_t*>(call.mask),
-                 call.gradInput,   call.gradResidual, p_.activation, call.constantStatistics,
-                 exceedsCaches(p_)} {}
+        tensors_{call.gradOutput, call.input,        call.residual, static_cast<const uint8_t*>(call.mask),
+                 call.gradInput,  call.gradResidual, p_.activation, call.constantStatistics,
+                 call.inPlace,    exceedsCaches(p_)} {}
 
   void run(ThreadPool& threads) {
     if (plan_.resident) {
@@ -433,13 +433,20 @@ class BackwardPass : public Pass {
         mean[i] += meanLow[i];
         // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
         const bool overflowed = !call_.constantStatistics && std::isinf(variance[i]);
-        inverse_[first + i] = overflowed ? std::nan("") : 1 / std::sqrt(variance[i] + p_.eps);
-        scale_[first + i] = weight[i] * inverse_[first + i];
+        const double inverse = overflowed ? std::nan("") : 1 / std::sqrt(variance[i] + p_.eps);
+        scale_[first + i] = weight[i] * inverse;
+        unit_[first + i] = call_.inPlace ? reciprocal(weight[i]) : inverse;
       }
-      const SplitMean split(p_.dtype, mean, count);
+      const SplitMean split(p_.dtype, call_.inPlace ? bias : mean, count);
       std::copy_n(split.low, count, low_ + first);
       coefficients_.forward.set(first, count, split, scale_ + first, bias);
     });
+  }
+
+  // 0 where there is none.
+  static double reciprocal(double weight) {
+    const double quotient = 1 / weight;
+    return std::isfinite(quotient) ? quotient : 0;
   }
 
   void sum(const Task& task) {
@@ -462,9 +469,11 @@ class BackwardPass : public Pass {
         const int64_t c = first + i;
         gradBias[i] = sums(0, c)->sum;
         // The kernels subtract the high part of the mean only; the low part's share is a multiple of the plain sum.
-        gradWeight[i] = (sums(0, c)->dot - low_[c] * gradBias[i]) * inverse_[c];
-        slope[i] = -scale_[c] * inverse_[c] * gradWeight[i] * share;
+        gradWeight[i] = (sums(0, c)->dot - low_[c] * gradBias[i]) * unit_[c];
+        slope[i] = -scale_[c] * unit_[c] * gradWeight[i] * share;
         offset[i] = -scale_[c] * gradBias[i] * share - slope[i] * low_[c];
+        // A weight of 0 leaves nothing of the input in the output. What gradient it has is then unknown; the input's does not ask.
+        if (call_.inPlace && unit_[c] == 0) gradWeight[i] = std::nan("");
       }
       const ChannelBlock block(p_.parameterDtype, first, count);
       block.write(call_.gradWeight, gradWeight);
@@ -481,7 +490,7 @@ class BackwardPass : public Pass {
   const Backward& call_;
   BackwardCoefficients coefficients_;
   double* scale_;       // [channels]: weight / sqrt(variance + eps)
-  double* inverse_;     // [channels]: 1 / sqrt(variance + eps)
+  double* unit_;        // [channels]: the normalized value is (x - mean) times this, with x and mean as the kernels have them
   double* low_;         // [channels]: what the rounded mean leaves
   GradientSums* sums_;  // [chunks, channels]
   BackwardTensors tensors_;

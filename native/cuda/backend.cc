@@ -262,7 +262,8 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
 
   Operations operations(stream, request, planOf(request));
   operations.backwardTensors = {call.gradOutput, call.input,        residual,           static_cast<const uint8_t*>(mask),
-                                call.gradInput,  call.gradResidual, problem.activation, call.constantStatistics};
+                                call.gradInput,  call.gradResidual, problem.activation, call.constantStatistics,
+                                call.inPlace};
   BackwardResults& results = operations.backwardResults;
   Parameters& parameters = results.parameters;
   parameters = parametersOf(problem, call.weight, call.bias);
@@ -270,6 +271,7 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
   parameters.meanLow = call.meanLow;
   parameters.variance = call.variance;
   parameters.ofBatch = !call.constantStatistics;
+  parameters.inPlace = call.inPlace;
   results.gradWeight = call.gradWeight;
   results.gradBias = call.gradBias;
   results.valuesPerChannel = static_cast<double>(problem.valuesPerChannel());

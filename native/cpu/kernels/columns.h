@@ -233,12 +233,12 @@ struct ColumnGradientSums {
     using V = VectorOf<S>;
     const BackwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
-      const ColumnAffine<Compute<S>, usesPreActivation(source), usesPreActivation(source)> coefficients(affine.forward, fold);
+      const ColumnAffine<Compute<S>, usesTransform(source), usesTransform(source)> coefficients(affine.forward, fold);
       sumColumns<S, kRowsSummed>(fold, totals, [&](V& sum, V& dot, auto rows, int64_t c, auto lanes) KERNEL_LAMBDA {
         const auto vectors = coefficients.at(c, lanes);
         V deviation[rows.kRows], gradient[rows.kRows];
         for (int64_t k = 0; k < rows.kRows; ++k) {
-          const V x = load((const S*)local.input + rows.row(k), lanes);
+          const V x = loadInput<S, source>(local, rows.row(k), lanes);
           deviation[k] = x - vectors.mean;
           gradient[k] = preActivationGradient<S, source>(local, rows.row(k), x, vectors, lanes);
         }
@@ -275,7 +275,7 @@ struct ColumnGradient {
     using C = Compute<S>;
     const BackwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
-      const ColumnAffine<C, true, usesPreActivation(source)> coefficients(affine.forward, fold);
+      const ColumnAffine<C, true, usesTransform(source)> coefficients(affine.forward, fold);
       const ColumnCoefficients<C> slope(affine.slope, fold);
       const ColumnCoefficients<C> offset(affine.offset, fold);
       const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.gradInput, fold);

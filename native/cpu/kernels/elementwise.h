@@ -110,10 +110,22 @@ KERNEL_INLINE VectorOf<S> forwardVector(const ForwardTensors& tensors, int64_t i
   return activate<kind>(tensors.activation, z);
 }
 
-// Where the gradient at the pre-activation comes from.
-enum class GradientSource { Plain, Relu, ReluResidual, Other, OtherResidual, Mask };
+// Where the gradient at the pre-activation comes from. LeakyOutput: from the output of leakyRelu, which took the input's place; that of the
+// identity is the pre-activation, and Plain.
+enum class GradientSource { Plain, Relu, ReluResidual, Other, OtherResidual, Mask, LeakyOutput };
 
-constexpr bool usesPreActivation(GradientSource source) { return source != GradientSource::Plain && source != GradientSource::Mask; }
+// Whether it takes the forward transform.
+constexpr bool usesTransform(GradientSource source) {
+  return source != GradientSource::Plain && source != GradientSource::Mask && source != GradientSource::LeakyOutput;
+}
+
+// The value x whose distance from the mean backward takes.
+template <class S, GradientSource source, class Lanes>
+KERNEL_INLINE VectorOf<S> loadInput(const BackwardTensors& tensors, int64_t i, Lanes lanes) {
+  const VectorOf<S> x = load((const S*)tensors.input + i, lanes);
+  if constexpr (source == GradientSource::LeakyOutput) return beforeLeakyRelu(x);
+  return x;
+}
 
 template <class S, GradientSource source, class Lanes>
 KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, int64_t i, VectorOf<S> x,
@@ -123,6 +135,7 @@ KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, 
   if constexpr (source == GradientSource::Mask) {
     return maskedGradient(tensors.activation, loadMask<Compute<S>>(tensors.mask + i, lanes), gradient);
   }
+  if constexpr (source == GradientSource::LeakyOutput) return maskedGradient(tensors.activation, x > 0, gradient);
   VectorOf<S> z = affine.apply(x);
   if constexpr (source == GradientSource::ReluResidual || source == GradientSource::OtherResidual) {
     z += load((const S*)tensors.residual + i, lanes);
@@ -134,7 +147,7 @@ KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, 
 template <class S, GradientSource source, class Lanes>
 KERNEL_INLINE VectorOf<S> gradientVector(const BackwardTensors& tensors, int64_t i, const BackwardVectors<VectorOf<S>>& affine,
                                          Lanes lanes) {
-  const VectorOf<S> x = load((const S*)tensors.input + i, lanes);
+  const VectorOf<S> x = loadInput<S, source>(tensors, i, lanes);
   const VectorOf<S> dz = preActivationGradient<S, source>(tensors, i, x, affine.forward, lanes);
   if (tensors.gradResidual) store((S*)tensors.gradResidual + i, dz, lanes);
   // Constant statistics do not depend on x, so its NaN and infinities stay out.
@@ -144,6 +157,7 @@ KERNEL_INLINE VectorOf<S> gradientVector(const BackwardTensors& tensors, int64_t
 
 inline GradientSource gradientSource(const BackwardTensors& tensors) {
   if (tensors.activation == Activation::Identity) return GradientSource::Plain;
+  if (tensors.inPlace) return GradientSource::LeakyOutput;
   if (tensors.mask) return GradientSource::Mask;
   if (tensors.activation == Activation::Relu) return tensors.residual ? GradientSource::ReluResidual : GradientSource::Relu;
   return tensors.residual ? GradientSource::OtherResidual : GradientSource::Other;
@@ -178,6 +192,8 @@ inline void dispatchBackward(const BackwardTensors& tensors, const Body& body) {
       return body.template run<GradientSource::OtherResidual>();
     case GradientSource::Mask:
       return body.template run<GradientSource::Mask>();
+    case GradientSource::LeakyOutput:
+      return body.template run<GradientSource::LeakyOutput>();
   }
 }
 

@@ -49,18 +49,20 @@ struct ForwardTensors {
 
 struct BackwardTensors {
   const void* gradOutput;
-  const void* input;
+  const void* input;     // the output where that took its place
   const void* residual;  // may be null
   const uint8_t* mask;   // may be null; stands for the pre-activation's sign
   void* gradInput;
   void* gradResidual;  // may be null
   Activation activation;
   bool constantStatistics;  // slope and offset are not applied
-  bool largerThanCaches;    // gradInput had better not push the others out of the caches
+  bool inPlace;
+  bool largerThanCaches;  // gradInput had better not push the others out of the caches
 };
 
 // Coefficients of backward, arrays as in Affine. With dz the gradient at the pre-activation:
 //   gradInput = dz * scale + ((x - mean) * slope + offset)
+// Where the output took the input's place, x is the pre-activation, as the output tells it, and the mean is its own: the bias.
 struct BackwardAffine {
   Affine forward;
   const void* slope;

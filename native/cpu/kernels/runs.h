@@ -219,7 +219,7 @@ struct RunGradientSums {
     const BackwardTensors local = tensors;
     sumRuns<S>(tile, totals, [&](const SumPair<V>& sums, int64_t i, int64_t channel, auto lanes) KERNEL_LAMBDA {
       const auto vectors = coefficients<S>(affine.forward, channel);
-      const V x = load((const S*)local.input + i, lanes);
+      const V x = loadInput<S, source>(local, i, lanes);
       const V dz = preActivationGradient<S, source>(local, i, x, vectors, lanes);
       return SumPair<V>{sums.first + dz, multiplyAdd(dz, x - vectors.mean, sums.second)};
     });

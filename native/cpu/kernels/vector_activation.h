@@ -72,6 +72,12 @@ KERNEL_INLINE V activationGradient(Activation activation, V z, V gradient) {
   return gradient * otherDerivative(activation, z);
 }
 
+// What leakyRelu made y of.
+template <class V>
+KERNEL_INLINE V beforeLeakyRelu(V y) {
+  return select(y > 0, y, y * (decltype(y[0] + 0))100);
+}
+
 // The gradient of relu or leakyRelu from the saved signs.
 template <class M, class V>
 KERNEL_INLINE V maskedGradient(Activation activation, M positive, V gradient) {

@@ -65,6 +65,12 @@ DEVICE bool isPositive(Activation activation, C z) {
   return activation == Activation::Relu ? !(z <= C{0}) : z > C{0};
 }
 
+// What leakyRelu made y of.
+template <class C>
+DEVICE C beforeLeakyRelu(C y) {
+  return y > C{0} ? y : y * C{100};
+}
+
 // The gradient of a piecewise linear activation, given on which side of 0 its argument lies.
 template <class C>
 DEVICE C sideGradient(Activation activation, bool positive, C gradient) {

@@ -116,6 +116,7 @@ struct Parameters {
   double eps = 0;
   bool inDouble = false;
   bool ofBatch = false;  // the statistics depend on the input
+  bool inPlace = false;  // backward has the output in the input's place
 };
 
 // What becomes of a channel's moments in training.
@@ -150,13 +151,14 @@ struct ForwardTensors {
 
 struct BackwardTensors {
   const void* gradOutput = nullptr;
-  const void* input = nullptr;  // absent where neither statistics nor activation depend on it
+  const void* input = nullptr;  // absent where neither statistics nor activation depend on it; the output where that took its place
   const void* residual = nullptr;
   const uint8_t* mask = nullptr;  // stands for the side of the pre-activation
   void* gradInput = nullptr;
   void* gradResidual = nullptr;
   Activation activation = Activation::Identity;
   bool constantStatistics = false;
+  bool inPlace = false;
 };
 
 // ---- kernels ----

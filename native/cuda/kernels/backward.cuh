@@ -106,8 +106,8 @@ class Backward {
     for (int e = 0; e < V; ++e) {
       if (!slot.has(e)) continue;
       const Affine<C> forward = ofElement(walk_, affine, e).forward;
-      const C dz = preActivationGradient<kind>(a_.tensors, packs, e, forward);
-      sums.add(e, dz, static_cast<C>(widen(packs.input.values[e])) - forward.mean);
+      const C x = inputOf<kind>(a_.tensors, packs, e);
+      sums.add(e, preActivationGradient<kind>(a_.tensors, packs, e, x, forward), x - forward.mean);
     }
   }
 

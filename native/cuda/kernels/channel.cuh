@@ -48,26 +48,38 @@ DEVICE Affine<C> affineOf(double mean, double scale, double bias) {
   return {static_cast<C>(split.high), static_cast<C>(scale), static_cast<C>(bias - split.low * scale)};
 }
 
-// gradInput = dz * scale + ((x - mean) * slope + offset)
+// gradInput = dz * scale + ((x - mean) * slope + offset). Where the output took the input's place, x is the pre-activation, as the output
+// tells it, and the mean is its own: the bias.
 template <class C>
 struct BackwardAffine {
   Affine<C> forward;
   C slope, offset;
 };
 
-// A channel's parameters, when its statistics are known.
+// A channel's parameters, when its statistics are known. The normalized value is (x - mean) * unit.
 struct Channel {
-  double mean, low, inverse, scale, bias;  // mean and low are parts of one number
+  double mean, low, unit, scale, bias;  // mean and low are parts of one number
 };
+
+// 0 where there is none.
+DEVICE double reciprocal(double weight) {
+  const double quotient = 1 / weight;
+  return isfinite(quotient) ? quotient : 0;
+}
 
 template <class C>
 DEVICE Channel readChannel(const Parameters& p, int64_t channel) {
   const double variance = readParameter(p.variance, p.inDouble, channel, 1);
   // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
   const double inverse = p.ofBatch && isinf(variance) ? static_cast<double>(NAN) : 1 / sqrt(variance + p.eps);
+  const double weight = readParameter(p.weight, p.inDouble, channel, 1);
+  const double bias = readParameter(p.bias, p.inDouble, channel, 0);
+  if (p.inPlace) {
+    const SplitMean<C> mean(bias);
+    return {mean.high, mean.low, reciprocal(weight), weight * inverse, bias};
+  }
   const SplitMean<C> mean(readParameter(p.mean, p.inDouble, channel, 0) + readParameter(p.meanLow, p.inDouble, channel, 0));
-  return {mean.high, mean.low, inverse, readParameter(p.weight, p.inDouble, channel, 1) * inverse,
-          readParameter(p.bias, p.inDouble, channel, 0)};
+  return {mean.high, mean.low, inverse, weight * inverse, bias};
 }
 
 template <class C>
@@ -116,12 +128,14 @@ template <class C>
 DEVICE BackwardAffine<C> finishBackward(const BackwardResults& results, int64_t index, const Channel& channel, double sum, double dot,
                                         bool leads) {
   // The kernels subtract the high part of the mean only; the low part's share is a multiple of the plain sum.
-  const double gradWeight = (dot - channel.low * sum) * channel.inverse;
+  const double gradWeight = (dot - channel.low * sum) * channel.unit;
   if (leads) {
-    writeParameter(results.gradWeight, results.parameters.inDouble, index, gradWeight);
+    // A weight of 0 leaves nothing of the input in the output. What gradient it has is then unknown; the input's does not ask.
+    const bool unknown = results.parameters.inPlace && channel.unit == 0;
+    writeParameter(results.gradWeight, results.parameters.inDouble, index, unknown ? static_cast<double>(NAN) : gradWeight);
     writeParameter(results.gradBias, results.parameters.inDouble, index, sum);
   }
-  const double slope = -channel.scale * channel.inverse * gradWeight / results.valuesPerChannel;
+  const double slope = -channel.scale * channel.unit * gradWeight / results.valuesPerChannel;
   const double offset = -channel.scale * sum / results.valuesPerChannel - slope * channel.low;
   return {affineOf<C>(channel), static_cast<C>(slope), static_cast<C>(offset)};
 }

@@ -70,9 +70,23 @@ struct BackwardPacks {
   }
 };
 
-// The gradient at the pre-activation of element e.
+// Whether the output, rectified, is in the input's place.
+template <ActivationKind kind>
+DEVICE bool isRectified(const BackwardTensors& tensors) {
+  const bool possible = kind == ActivationKind::Rectified || kind == ActivationKind::Any;
+  return possible && tensors.inPlace && tensors.activation == Activation::LeakyRelu;
+}
+
+// The value x of element e, whose distance from the mean backward takes.
 template <ActivationKind kind, class S, int V>
-DEVICE Compute<S> preActivationGradient(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, int e,
+DEVICE Compute<S> inputOf(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, int e) {
+  const Compute<S> x = widen(packs.input.values[e]);
+  return isRectified<kind>(tensors) ? beforeLeakyRelu(x) : x;
+}
+
+// The gradient at the pre-activation of element e, whose value is x.
+template <ActivationKind kind, class S, int V>
+DEVICE Compute<S> preActivationGradient(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, int e, Compute<S> x,
                                         const Affine<Compute<S>>& affine) {
   using C = Compute<S>;
   const C gradient = widen(packs.gradOutput.values[e]);
@@ -80,7 +94,8 @@ DEVICE Compute<S> preActivationGradient(const BackwardTensors& tensors, const Ba
   if (kind != ActivationKind::Smooth && tensors.mask != nullptr) {
     return sideGradient(tensors.activation, (packs.bits >> e & 1) != 0, gradient);
   }
-  C z = affine.apply(widen(packs.input.values[e]));
+  if (isRectified<kind>(tensors)) return sideGradient(tensors.activation, x > C{0}, gradient);
+  C z = affine.apply(x);
   if (tensors.residual != nullptr) z += widen(packs.residual.values[e]);
   return activationGradient<kind>(tensors.activation, z, gradient);
 }
@@ -100,9 +115,10 @@ DEVICE void storeGradients(const BackwardTensors& tensors, const Slot& slot, con
   UNROLL
   for (int e = 0; e < V; ++e) {
     const BackwardAffine<C> affine = affineAt(e);
-    const C dz = preActivationGradient<kind>(tensors, packs, e, affine.forward);
+    const C x = inputOf<kind>(tensors, packs, e);
+    const C dz = preActivationGradient<kind>(tensors, packs, e, x, affine.forward);
     gradResidual.values[e] = narrow<S>(dz);
-    gradInput.values[e] = narrow<S>(inputGradient(tensors, static_cast<C>(widen(packs.input.values[e])), dz, affine));
+    gradInput.values[e] = narrow<S>(inputGradient(tensors, x, dz, affine));
   }
   storeSlot(static_cast<S*>(tensors.gradInput), slot, gradInput);
   if (tensors.gradResidual != nullptr) storeSlot(static_cast<S*>(tensors.gradResidual), slot, gradResidual);
