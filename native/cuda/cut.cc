@@ -134,20 +134,21 @@ int64_t beyondInPlanes(const Cut& cut, uint32_t steps) {
 
 // ---- columns ----
 
-// Rows that are folded into one so that each begins at a byte of the mask; 0 where the row would be more than a block is wide.
+// Rows that are folded into one so that each begins at a byte of the mask; 0 where some would be left over, or the row would be more than
+// a block is wide.
 int64_t foldOf(const Problem& p) {
   const int64_t fold = kMaskBits / std::gcd(p.channels, kMaskBits);
+  if (p.outer % fold != 0) return 0;
   return fold == 1 || p.channels * fold <= kMostBlockThreads * accessWidth(p, true) ? fold : 0;
 }
 
 void cutColumns(Cut& cut, const Problem& p, int64_t blocks, uint32_t tile) {
   const int64_t width = accessWidth(p, cut.wide);
   ColumnsCut& columns = cut.columns;
-  columns.size = p.size();
   columns.channels = static_cast<uint32_t>(p.channels);
   columns.fold = cut.wide ? static_cast<uint32_t>(std::max<int64_t>(1, foldOf(p))) : 1;
   columns.width = p.channels * columns.fold;
-  columns.rows = ceilDiv(columns.size, columns.width);
+  columns.rows = p.outer / columns.fold;
   const int64_t accesses = columns.width / width;
   columns.threadsX = columns.fold > 1 ? static_cast<uint32_t>(accesses) : std::min(tile, powerOfTwo(accesses));
   if (columns.threadsX > cut.threads) {
@@ -159,7 +160,6 @@ void cutColumns(Cut& cut, const Problem& p, int64_t blocks, uint32_t tile) {
   columns.rowsPerChunk = ceilDiv(columns.rows, blocks);
   const auto tileColumns = static_cast<uint32_t>(columns.threadsX * width);
   const bool together = columns.threadsX <= kWarp && isPowerOfTwo(columns.threadsX);
-  cut.whole = columns.size % columns.width == 0;
   cut.pieces = columns.tiles;
   cut.blocks = static_cast<uint32_t>(ceilDiv(columns.rows, columns.rowsPerChunk));
   cut.channels = std::min(tileColumns, columns.channels);
@@ -174,9 +174,8 @@ int64_t beyondInColumns(const Cut& cut, uint32_t steps) {
   const ColumnsCut& columns = cut.columns;
   int64_t beyond = 0;
   for (int64_t first = 0; first < columns.rows; first += columns.rowsPerChunk) {
-    const int64_t end = std::min(columns.size, (first + columns.rowsPerChunk) * columns.width);
-    const int64_t begin = (first + int64_t{steps} * columns.threadsY) * columns.width;
-    beyond += std::max<int64_t>(0, end - begin);
+    const int64_t rows = std::min(columns.rowsPerChunk, columns.rows - first);
+    beyond += std::max<int64_t>(0, rows - int64_t{steps} * columns.threadsY) * columns.width;
   }
   return beyond;
 }

@@ -151,7 +151,6 @@ class Planner {
     cut = cutProblem(p_, Way::Columns, wide(), r_.mask, std::min(ceilDiv(wanted, cut.pieces), most), kTransformThreads, kTile);
     plan_.columns = cut.columns;
     Step& step = add(Kernel::TransformColumns, wide());
-    step.whole = cut.whole;
     step.shape.grid = cut.pieces * cut.blocks;
     step.shape.block = kTransformThreads;
     step.shape.sharedBytes = cut.channels * sizes_.affine();

@@ -79,8 +79,8 @@ void checkPlanes(const Request& request, const Cut& made, int64_t v) {
 
 void checkColumns(const Request& request, const ColumnsCut& cut, int64_t v, uint32_t threads, int64_t chunks) {
   const Problem& p = request.problem;
-  CHECK(cut.size == p.size() && cut.width == p.channels * cut.fold && cut.width % v == 0);
-  CHECK(cut.rows == ceilDiv(cut.size, cut.width));
+  CHECK(cut.width == p.channels * cut.fold && cut.width % v == 0);
+  CHECK(cut.rows * cut.width == p.size());
   CHECK(cut.threadsX >= 1 && cut.threadsX * cut.threadsY <= threads && cut.threadsY >= 1);
   CHECK(int64_t{cut.tiles} * cut.threadsX * v >= cut.width && (int64_t{cut.tiles} - 1) * cut.threadsX * v < cut.width);
   CHECK(chunks * cut.rowsPerChunk >= cut.rows && (chunks - 1) * cut.rowsPerChunk < cut.rows);

@@ -88,7 +88,6 @@ struct PlanesCut {
 // Channels last: the tensor as rows of `width` columns. `fold` rows of the tensor make one such row, so that it is a multiple of the
 // access width; column j belongs to channel j % channels. A piece is a tile of columns, a chunk some rows of it.
 struct ColumnsCut {
-  int64_t size = 0;  // elements; the last row may end early
   int64_t width = 0;
   int64_t rows = 0, rowsPerChunk = 0;
   uint32_t channels = 0, fold = 1;

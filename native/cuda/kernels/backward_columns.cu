@@ -7,11 +7,11 @@ namespace cuda_batchnorm::cuda {
 
 template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) backwardOfColumns(const BackwardArguments<ColumnsCut> a) {
-  backward<Variant::kind, S, Variant::width, WalkColumns<Variant::width, Variant::whole>>(a);
+  backward<Variant::kind, S, Variant::width, WalkColumns<Variant::width>>(a);
 }
 
 void launchBackward(const KernelChoice& choice, cudaStream_t stream, const BackwardArguments<ColumnsCut>& arguments) {
-  forVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+  forWideOrNarrow(choice, arguments.tensors.activation, [&](auto element, auto variant) {
     launch(backwardOfColumns<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }

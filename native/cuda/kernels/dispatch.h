@@ -62,17 +62,18 @@ void forWholeVariant(const KernelChoice& choice, Activation activation, const Bo
   });
 }
 
-// The same for those whose accesses need not be.
+// The same for those whose accesses may be single elements.
+template <class Body>
+void forWideOrNarrow(const KernelChoice& choice, Activation activation, const Body& body) {
+  if (choice.wide) return forWholeVariant(choice, activation, body);
+  forElement(choice.dtype, [&](auto element) { body(element, Variant<1, true, ActivationKind::Any>()); });
+}
+
+// The same for those whose accesses may also be filled in part.
 template <class Body>
 void forVariant(const KernelChoice& choice, Activation activation, const Body& body) {
-  if (choice.wide && choice.whole) return forWholeVariant(choice, activation, body);
-  forElement(choice.dtype, [&](auto element) {
-    if (choice.wide) {
-      body(element, Variant<16 / sizeof(element), false, ActivationKind::Any>());
-    } else {
-      body(element, Variant<1, true, ActivationKind::Any>());
-    }
-  });
+  if (!choice.wide || choice.whole) return forWideOrNarrow(choice, activation, body);
+  forElement(choice.dtype, [&](auto element) { body(element, Variant<16 / sizeof(element), false, ActivationKind::Any>()); });
 }
 
 }  // namespace cuda_batchnorm::cuda

@@ -7,11 +7,11 @@ namespace cuda_batchnorm::cuda {
 
 template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) forwardOfColumns(const ForwardArguments<ColumnsCut> a) {
-  forward<Variant::kind, S, Variant::width, WalkColumns<Variant::width, Variant::whole>>(a);
+  forward<Variant::kind, S, Variant::width, WalkColumns<Variant::width>>(a);
 }
 
 void launchForward(const KernelChoice& choice, cudaStream_t stream, const ForwardArguments<ColumnsCut>& arguments) {
-  forVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+  forWideOrNarrow(choice, arguments.tensors.activation, [&](auto element, auto variant) {
     launch(forwardOfColumns<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }

@@ -14,7 +14,7 @@ KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformColumns(const TransformArgum
   using C = Compute<S>;
   constexpr int V = Variant::width;
   constexpr uint32_t kRows = kBatch<Variant::kind, V>;
-  using Walk = WalkColumns<V, Variant::whole>;
+  using Walk = WalkColumns<V>;
   const Walk walk(a.cut, blockIndex() % a.cut.tiles, blockIndex() / a.cut.tiles);
   const auto affines = dynamicShared<Affine<C>>(0);
   forChannels(walk, [&](uint32_t c) { affines.store(c, affineOf<C>(readChannel<C>(a.parameters, walk.firstChannel() + c))); });
@@ -44,7 +44,7 @@ KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformColumns(const TransformArgum
 }
 
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<ColumnsCut>& arguments) {
-  forVariant(choice, arguments.tensors.activation, [&](auto element, auto variant) {
+  forWideOrNarrow(choice, arguments.tensors.activation, [&](auto element, auto variant) {
     launch(transformColumns<decltype(element), decltype(variant)>, choice.shape, stream, arguments);
   });
 }

@@ -6,10 +6,10 @@
 
 namespace cuda_batchnorm::cuda {
 
-template <int V, bool whole>
+template <int V>
 class WalkColumns {
  public:
-  using Slot = typename SlotOf<whole>::Type;
+  using Slot = WholeSlot;
   using Cut = ColumnsCut;
   static constexpr int kParts = V;
 
@@ -30,25 +30,15 @@ class WalkColumns {
   DEVICE uint32_t threads() const { return cut_.threadsX * cut_.threadsY; }
   DEVICE uint32_t steps() const { return (rows_ + cut_.threadsY - 1) / cut_.threadsY; }
 
-  // Cut short where the tensor ends, unless slots are whole.
   DEVICE Slot slot(uint32_t step) const {
     const uint32_t row = step * cut_.threadsY + y_;
-    const int64_t offset = first_ + int64_t{row} * cut_.width;
-    if constexpr (whole) {
-      return {offset, active_ && row < rows_};
-    } else {
-      const int64_t left = active_ && row < rows_ ? cut_.size - offset : 0;
-      return {offset, 0, static_cast<int32_t>(left < V ? left : V)};
-    }
+    return {first_ + int64_t{row} * cut_.width, active_ && row < rows_};
   }
 
   DEVICE int part(int element) const { return element; }
   DEVICE uint32_t channelOf(int part) const { return (x_ * V + static_cast<uint32_t>(part)) % channels(); }
 
-  DEVICE int64_t count(uint32_t /*channel*/) const {
-    const int64_t end = lesser((firstRow_ + rows_) * cut_.width, cut_.size);
-    return (end - firstRow_ * cut_.width) / cut_.channels;
-  }
+  DEVICE int64_t count(uint32_t /*channel*/) const { return int64_t{rows_} * cut_.fold; }
   DEVICE int64_t offset(uint32_t channel, int64_t i) const { return firstRow_ * cut_.width + i * cut_.channels + firstChannel_ + channel; }
 
   // Rows of threads that a warp has together leave one value per column.
