@@ -9,6 +9,7 @@ module.exports = {
     'test/batch_norm.test.ts',
     'test/bench/accuracy_contenders.test.ts',
     'test/bench/gpu.test.ts',
+    'test/bench/tune.test.ts',
     'test/bench/gpu_emulated.test.ts',
     'test/bench/gpu_pytorch.test.ts',
     'test/capture.test.ts',

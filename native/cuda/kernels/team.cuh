@@ -7,14 +7,13 @@
 namespace cuda_batchnorm::cuda {
 
 // Adds up `contributors` values for each of `count` entries: load(entry, i) gives the i-th, and store(entry, total) is called once, by one
-// thread. All threads of the block take part; neighbouring ones have neighbouring entries.
+// thread. All threads of the block take part; neighbouring ones have neighbouring entries, at least so many as are to be loaded `beside`
+// each other.
 template <class T, class Load, class Add, class Store>
-DEVICE void addUp(uint32_t count, uint32_t contributors, const Load& load, Add add, const Store& store) {
-  constexpr uint32_t kSector = 32;  // bytes that memory moves at least
-  constexpr uint32_t kBeside = sizeof(T) < kSector ? kSector / sizeof(T) : 1;
-  const uint32_t beside = count < kBeside ? count : kBeside;  // entries that threads of a warp take beside each other, at least
-  uint32_t lanes = 1;                                         // that share an entry
-  while (2 * lanes * beside <= kWarpThreads && lanes < contributors && 2 * lanes * count <= blockThreads()) lanes *= 2;
+DEVICE void addUp(uint32_t count, uint32_t contributors, uint32_t beside, const Load& load, Add add, const Store& store) {
+  const uint32_t atLeast = count < beside ? count : beside;
+  uint32_t lanes = 1;  // that share an entry
+  while (2 * lanes * atLeast <= kWarpThreads && lanes < contributors && 2 * lanes * count <= blockThreads()) lanes *= 2;
   const uint32_t entries = kWarpThreads / lanes;  // of a warp
   const uint32_t lane = laneIndex() / entries;
   // Whole warps go on together.
@@ -31,6 +30,10 @@ DEVICE void addUp(uint32_t count, uint32_t contributors, const Load& load, Add a
     if (entry < count && lane == 0) store(entry, total);
   }
 }
+
+// Entries that make up what memory moves at least.
+template <class T>
+constexpr uint32_t kBeside = sizeof(T) < 32 ? 32 / sizeof(T) : 1;
 
 template <class C>
 class Team {
@@ -62,7 +65,8 @@ class Team {
       for (uint32_t c = threadIndex(); c < channels; c += blockThreads()) storePartial(partials + rank_ * cut_.channels + c, own.load(c));
       meet();
       addUp<T>(
-          channels, cut_.blocks, [&](uint32_t c, uint32_t rank) { return loadPartial(partials + rank * cut_.channels + c); }, add, store);
+          channels, cut_.blocks, kBeside<T>, [&](uint32_t c, uint32_t rank) { return loadPartial(partials + rank * cut_.channels + c); },
+          add, store);
     } else {
       addBlocks<T>(channels, own, add, store);
     }
@@ -99,7 +103,7 @@ class Team {
       const uint32_t from = place();
       syncCluster();
       addUp<T>(
-          channels, cut_.blocks, [&](uint32_t c, uint32_t rank) { return dynamicSharedOf<T>(rank, from).load(c); }, add, store);
+          channels, cut_.blocks, 1, [&](uint32_t c, uint32_t rank) { return dynamicSharedOf<T>(rank, from).load(c); }, add, store);
       return;
     }
 #endif

@@ -30,7 +30,7 @@ DEVICE void addThreads(const Walk& walk, const T (&parts)[Walk::kParts], Add add
   walk.deposit(parts, add, scratch);
   syncBlock();
   addUp<T>(
-      walk.channels(), walk.deposits(), [&](uint32_t c, uint32_t i) { return walk.depositOf(c, i, scratch); }, add, store);
+      walk.channels(), walk.deposits(), 1, [&](uint32_t c, uint32_t i) { return walk.depositOf(c, i, scratch); }, add, store);
 }
 
 // Calls body(channel) for this thread's share of the piece's channels.

@@ -41,25 +41,30 @@ class WalkColumns {
   DEVICE int64_t count(uint32_t /*channel*/) const { return int64_t{rows_} * cut_.fold; }
   DEVICE int64_t offset(uint32_t channel, int64_t i) const { return firstRow_ * cut_.width + i * cut_.channels + firstChannel_ + channel; }
 
-  // Rows of threads that a warp has together leave one value per column.
+  // Rows of threads that a warp has together leave one value per column; others are added up in the block, half of them to the other half,
+  // until few are left.
   template <class T, class Add>
   DEVICE void deposit(const T (&parts)[kParts], Add add, SharedArray<T> scratch) const {
-    const bool together = kWarpThreads % cut_.threadsX == 0;
+    if (together()) return depositTogether(parts, add, scratch);
     UNROLL
     for (uint32_t e = 0; e < kParts; ++e) {
-      T value = parts[e];
-      if (together) {
-        for (uint32_t step = cut_.threadsX; step < kWarpThreads; step *= 2) {
-          const T other = shuffleXor(value, step);
-          value = (laneIndex() & step) != 0 ? add(other, value) : add(value, other);
-        }
+      if (y_ < cut_.threadsY) scratch.store(place(y_) + e, parts[e]);
+    }
+    for (uint32_t rows = cut_.threadsY; rows > kFewRows; rows = (rows + 1) / 2) {
+      const uint32_t half = (rows + 1) / 2;
+      syncBlock();
+      if (y_ >= rows - half) continue;
+      UNROLL
+      for (uint32_t e = 0; e < kParts; ++e) {
+        scratch.store(place(y_) + e, add(scratch.load(place(y_) + e), scratch.load(place(y_ + half) + e)));
       }
-      const uint32_t row = together ? warpIndex() : y_;
-      if (together ? laneIndex() < cut_.threadsX : y_ < cut_.threadsY) scratch.store(row * tileColumns() + x_ * V + e, value);
     }
   }
   DEVICE uint32_t deposits() const {
-    return (kWarpThreads % cut_.threadsX == 0 ? blockThreads() / kWarpThreads : cut_.threadsY) * cut_.fold;
+    if (together()) return blockThreads() / kWarpThreads * cut_.fold;
+    uint32_t rows = cut_.threadsY;
+    while (rows > kFewRows) rows = (rows + 1) / 2;
+    return rows * cut_.fold;
   }
   template <class T>
   DEVICE T depositOf(uint32_t channel, uint32_t i, SharedArray<T> scratch) const {
@@ -68,6 +73,24 @@ class WalkColumns {
   }
 
  private:
+  static constexpr uint32_t kFewRows = 4;
+
+  DEVICE bool together() const { return kWarpThreads % cut_.threadsX == 0; }
+  DEVICE uint32_t place(uint32_t row) const { return row * tileColumns() + x_ * V; }
+
+  template <class T, class Add>
+  DEVICE void depositTogether(const T (&parts)[kParts], Add add, SharedArray<T> scratch) const {
+    UNROLL
+    for (uint32_t e = 0; e < kParts; ++e) {
+      T value = parts[e];
+      for (uint32_t step = cut_.threadsX; step < kWarpThreads; step *= 2) {
+        const T other = shuffleXor(value, step);
+        value = (laneIndex() & step) != 0 ? add(other, value) : add(value, other);
+      }
+      if (laneIndex() < cut_.threadsX) scratch.store(place(warpIndex()) + e, value);
+    }
+  }
+
   DEVICE uint32_t tileColumns() const { return cut_.threadsX * V; }
 
   const ColumnsCut& cut_;

@@ -1,0 +1,59 @@
+/** The command line of the tuning. */
+
+import { readCommandLine, UsageError } from '../../../lib/cli/usage';
+import { parseCount } from '../../cpu/options';
+
+export const HELP = `Usage: npm run tune:gpu -- [options]
+
+Finds the constants by which the plan of the CUDA kernels predicts times. Measures many ways to share the work of ResNet-50's batch norms
+among blocks, fits the constants of native/cuda/tuning.h to what was measured, and prints the row of this GPU's compute capability.
+
+  --write           also write the row into native/cuda/tuning.h; the addon is then to be built anew
+  --from FILE       fit to the points of an earlier run instead of measuring
+  --batches LIST    of pictures (default: 32,256)
+  --rounds N        samples of everything (default: 5)
+  --budget SECONDS  how long measuring may take (default: 420)
+  --out FILE        where the points and the constants go as JSON (default: reports/tune/gpu.json)
+  --json            print that JSON instead of text
+  --rehearse        run all of it on tiny shapes, show no times and write nothing: this also works on the emulated GPU
+  --help            this text
+`;
+
+export interface Options {
+  write: boolean;
+  from: string | undefined;
+  batches: readonly number[];
+  rounds: number;
+  budget: number;
+  out: string;
+  json: boolean;
+  rehearse: boolean;
+  help: boolean;
+}
+
+export function parseOptions(args: readonly string[]): Options {
+  const text = { type: 'string' } as const;
+  const flag = { type: 'boolean', default: false } as const;
+  const { batches, rounds, budget, out, from, ...values } = readCommandLine(args, {
+    write: flag,
+    from: text,
+    batches: text,
+    rounds: text,
+    budget: text,
+    out: text,
+    json: flag,
+    rehearse: flag,
+    help: flag,
+  });
+  if (values.rehearse && (values.write || from !== undefined)) {
+    throw new UsageError('Expected --rehearse without --write and --from, because it measures nothing');
+  }
+  return {
+    ...values,
+    from,
+    batches: (batches ?? '32,256').split(',').map((batch) => parseCount('batches', batch)),
+    rounds: values.rehearse ? 1 : parseCount('rounds', rounds ?? '5'),
+    budget: parseCount('budget', budget ?? '420'),
+    out: out ?? 'reports/tune/gpu.json',
+  };
+}
