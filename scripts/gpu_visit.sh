@@ -25,6 +25,12 @@ machine() {
 
 tests() { npm run test:gpu; }
 
+# The arithmetic with each kind of team forced upon the kernels.
+plans() {
+  CUDA_BATCHNORM_VARIANT=release CUDA_BATCHNORM_TEST_DEVICE=cuda:0 \
+    node scripts/test_plans.js team=block team=cluster team=grid team=grid,kept=0 kept=50
+}
+
 # checked TOOL TEST...: tests under a tool of compute-sanitizer, whose first finding is an error.
 checked() {
   command -v compute-sanitizer >/dev/null || {
@@ -46,10 +52,13 @@ accuracy() {
   npm run bench:accuracy -- --out "$folder/accuracy.json"
 }
 
+# The constants of the plan, for native/cuda/tuning.h: npm run tune:gpu -- --from tune.json --write puts them there.
+tune() { npm run tune:gpu -- --out "$folder/tune.json"; }
+
 # Ours beside cuDNN and PyTorch, as far as they are here; JSON and plots are for bench/results/gpu.
 bench() { npm run bench:gpu -- --out "$folder/bench.json"; }
 
-steps=(build machine tests validate accuracy memcheck racecheck bench)
+steps=(build machine tests plans validate bench tune accuracy memcheck racecheck)
 [ $# -gt 0 ] && steps=("$@")
 export -f "${steps[@]}" checked
 export folder
