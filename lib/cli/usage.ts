@@ -3,8 +3,11 @@ import { type ParseArgsConfig, parseArgs } from 'node:util';
 /** A command called wrongly: the message goes to the user together with the way to the command's help. */
 export class UsageError extends Error {}
 
+type OptionsConfig = NonNullable<ParseArgsConfig['options']>;
+type Values<Options extends OptionsConfig> = ReturnType<typeof parseArgs<{ args: string[]; options: Options }>>['values'];
+
 /** The values of a command's options. @throws {UsageError} for options it does not have, and for arguments. */
-export function readCommandLine<const Options extends NonNullable<ParseArgsConfig['options']>>(args: readonly string[], options: Options) {
+export function readCommandLine<const Options extends OptionsConfig>(args: readonly string[], options: Options): Values<Options> {
   try {
     return parseArgs({ args: [...args], options }).values;
   } catch (error) {
