@@ -36,7 +36,7 @@ export const tinyProblems = (): GpuProblem[] =>
 
 const TEAMS = ['team=block', 'team=cluster,blocks=2', 'team=cluster,blocks=4', 'team=cluster,blocks=8', 'team=grid'];
 const THREADS = [128, 256, 512];
-/** The plan's own choice comes first. */
+/** '' is the plan's own. */
 const CHOICES = ['', ...TEAMS.flatMap((team) => THREADS.map((threads) => `${team},threads=${threads}`))];
 
 /** The kernel of teams that an operation launches under a choice. */
@@ -51,14 +51,11 @@ export function explain(native: NativeBackend, problem: GpuProblem, operation: T
   return native.explain(operation, outer, channels, inner, ...dtypes, ACTIVATION_CODES.identity, given)[0]!;
 }
 
-/** Choices that come to different launches: what a problem cannot have is not forced upon it. */
-export function choicesFor(native: NativeBackend, problem: GpuProblem, operation: TunedOperation): string[] {
-  const seen = new Set<string>();
-  return CHOICES.filter((choice) => {
-    const { team, teamBlocks, grid, block, sharedBytes } = explain(native, problem, operation, choice);
-    const launch = [team, teamBlocks, grid, block, sharedBytes].join(' ');
-    if (seen.has(launch)) return false;
-    seen.add(launch);
-    return true;
-  });
-}
+/** The choice of this launch and no other, whatever the constants are: where it leaves something open, they decide that. */
+const choiceOf = ({ team, teamBlocks, block, sharedBytes }: KernelLaunch): string =>
+  `team=${team},blocks=${teamBlocks},threads=${block},shared=${sharedBytes}`;
+
+/** Choices of launches that differ, the plan's own first: what a problem cannot have is not forced upon it. */
+export const choicesFor = (native: NativeBackend, problem: GpuProblem, operation: TunedOperation): string[] => [
+  ...new Set(CHOICES.map((choice) => choiceOf(explain(native, problem, operation, choice)))),
+];

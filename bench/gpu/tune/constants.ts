@@ -32,6 +32,8 @@ export const BOUNDS: Record<Constant, readonly [least: number, most: number]> = 
 /** As CUDA_BATCHNORM_PLAN takes them. */
 export const asChoice = (constants: Constants): string => CONSTANTS.map((name) => `${name}=${constants[name]}`).join(',');
 
+export const isPlausible = (name: Constant, value: number): boolean => value >= BOUNDS[name][0] && value <= BOUNDS[name][1];
+
 const ROW = /^ {4}\{(\d+), (\d+), ([^}]*)\},.*$/;
 
 interface Row {

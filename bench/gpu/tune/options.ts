@@ -5,11 +5,14 @@ import { parseCount } from '../../cpu/options';
 
 export const HELP = `Usage: npm run tune:gpu -- [options]
 
-Finds the constants by which the plan of the CUDA kernels predicts times. Measures many ways to share the work of ResNet-50's batch norms
-among blocks, fits the constants of native/cuda/tuning.h to what was measured, and prints the row of this GPU's compute capability.
+Finds the constants by which the plan of the CUDA kernels predicts times. Measures a copy, tiny kernels back to back, and many ways to
+share the work of ResNet-50's batch norms among blocks, out of a cold cache. The copy gives bandwidth and the tiny kernels give launch; the
+other constants of native/cuda/tuning.h are fitted to the rest. Prints what that makes of each problem's plan, and the row of this GPU's
+compute capability.
 
   --write           also write the row into native/cuda/tuning.h; the addon is then to be built anew
-  --from FILE       fit to the points of an earlier run instead of measuring
+  --from FILE       fit to the points of an earlier run instead of measuring; where there is no GPU the emulated one of its kind will do:
+                    CUDA_BATCHNORM_VARIANT=emulated CUDA_BATCHNORM_EMULATED_GPU=H200
   --batches LIST    of pictures (default: 32,256)
   --rounds N        samples of everything (default: 5)
   --budget SECONDS  how long measuring may take (default: 420)
