@@ -53,7 +53,7 @@ accuracy() {
 }
 
 # The constants of the plan, for native/cuda/tuning.h: npm run tune:gpu -- --from tune.json --write puts them there.
-tune() { npm run tune:gpu -- --out "$folder/tune.json"; }
+tune() { npm run tune:gpu -- --budget 300 --out "$folder/tune.json"; }
 
 # Ours beside cuDNN and PyTorch, as far as they are here; JSON and plots are for bench/results/gpu.
 bench() { npm run bench:gpu -- --out "$folder/bench.json"; }

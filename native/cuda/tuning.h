@@ -17,7 +17,8 @@ struct Tuning {
   double gridMeeting;         // the same through memory
 };
 
-// Estimates from published latencies of these generations, not measured. `npm run tune:gpu` measures them and writes a row.
+// Estimates from published latencies of these generations, but for rows that say on which GPU they were measured: `npm run tune:gpu`
+// measures and writes such a row.
 constexpr Tuning kTunings[] = {
     {7, 5, 0.85, 2.0, 2.0, 2.0e-6, 0.6e-6, 15e-9, 120e-9, 2.5e-6, 0, 2.0e-6},        // Turing
     {8, 0, 0.88, 2.0, 2.0, 2.0e-6, 0.6e-6, 15e-9, 120e-9, 1.8e-6, 0, 1.6e-6},        // Ampere

@@ -45,11 +45,15 @@ function reread(file: string, device: Device): Recording {
   return recording;
 }
 
-function show(tuned: Tuned, table: string, { out, json, write }: Options): void {
-  const text = `${JSON.stringify(tuned, null, 2)}\n`;
+const toJson = (report: Recording | Tuned): string => `${JSON.stringify(report, null, 2)}\n`;
+
+function keep(report: Recording | Tuned, { out }: Options): void {
   mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(out, text);
-  process.stdout.write(json ? text : `${describe(tuned)}\n`);
+  writeFileSync(out, toJson(report));
+}
+
+function show(tuned: Tuned, table: string, { out, json, write }: Options): void {
+  process.stdout.write(json ? toJson(tuned) : `${describe(tuned)}\n`);
   if (write) writeFileSync(TABLE, withRow(table, ...tuned.capability, tuned.constants.after, commentOf(tuned)));
   console.error(`Written: ${out}${write ? ` and ${TABLE}; build the addon anew` : ''}`);
 }
@@ -63,6 +67,7 @@ async function main(): Promise<void> {
   // What an emulated GPU predicts is right: only its times are none.
   const device = openGpu(options.rehearse || options.from !== undefined);
   const recording = options.from === undefined ? await record(options, device) : reread(options.from, device);
+  if (!options.rehearse) keep(recording, options); // first of all: to fit takes minutes, and can be done again
   const table = readFileSync(TABLE, 'utf8');
   const tuned = tune(modelOf(device, recording.points), recording, constantsIn(table, ...recording.capability));
   if (options.rehearse) {
@@ -70,6 +75,7 @@ async function main(): Promise<void> {
     console.log(`Rehearsed on ${device.description}: ${tuned.points.length} points; no times are shown and nothing is written`);
     return;
   }
+  keep(tuned, options);
   show(tuned, table, options);
 }
 
