@@ -13,6 +13,7 @@ import { parseOptions } from '../../bench/gpu/tune/options';
 import { capabilityOf, checkSameGpu, gpuOf, type Recording, readRecording } from '../../bench/gpu/tune/recording';
 import { describe as inWords } from '../../bench/gpu/tune/report';
 import { modelOf, tune } from '../../bench/gpu/tune/tune';
+import { ACTIVATION_CODES, DTYPE_CODES } from '../../lib/addon';
 import { UsageError } from '../../lib/cli/usage';
 import { nativeDevice } from '../../lib/device';
 import { Device } from '../../lib/index';
@@ -118,7 +119,7 @@ describe('tuning of the plan', () => {
     const text = inWords(tune(({ step }) => [step * 2, step], recording, START));
     expect(text)
       .to.match(/tiny \[4,8,6,6\] channels first float32, backward +way 0 +way 1 +10\.0 +50\.0 % +50\.0 %\n/)
-      .and.match(/\nbandwidth +measured +0\.900 +0\.875\n/)
+      .and.match(/\nbandwidth +measured +0\.9 +0\.875\n/)
       .and.match(/\nstep +fitted /)
       .and.match(/\n {4}\{9, 0, 0\.875, .*\}, {2}\/\/ A GPU, measured 2026-01-02$/);
   });
@@ -262,9 +263,15 @@ describeEmulated('tuning on an emulated GPU', function () {
   it('takes turns with the ways, and times each under its own choice', async () => {
     const stream = device.createStream();
     const problem = tinyProblems()[0]!;
+    expect(problem).to.deep.include({ shape: [4, 8, 6, 6], layout: 'channels first', dtype: 'float32' });
+    const forced: string[] = [];
     let calls = 0;
     const clock = {
       cold: async (call: () => void) => {
+        const { float32 } = DTYPE_CODES;
+        const given = { gradWeight: true, gradBias: true };
+        const [launch] = native().explain('backward', 4, 8, 36, float32, float32, ACTIVATION_CODES.identity, given);
+        forced.push(`team=${launch!.team},blocks=${launch!.teamBlocks},threads=${launch!.block},shared=${launch!.sharedBytes}`);
         call();
         return ++calls;
       },
@@ -278,7 +285,9 @@ describeEmulated('tuning on an emulated GPU', function () {
       backward.map(({ seconds }) => seconds - first),
       'medians of turns',
     ).to.deep.equal(backward.map((_, i) => i));
-    expect(backward.map(({ choice }) => choice)).to.deep.equal(choicesFor(native(), problem, 'backward'));
+    const choices = choicesFor(native(), problem, 'backward');
+    expect(backward.map(({ choice }) => choice)).to.deep.equal(choices);
+    expect(forced.slice(-3 * choices.length), 'as forced').to.deep.equal([...choices, ...choices, ...choices]);
 
     calls = 0;
     const direct = await measureDirect(device, stream, clock, { rounds: 3, copyBytes: 2 ** 16, tinyCalls: 2 });

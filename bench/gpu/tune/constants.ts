@@ -61,7 +61,7 @@ export function constantsIn(table: string, major: number, minor: number): Consta
   return row.constants;
 }
 
-const inWords = (value: number): string =>
+export const inWords = (value: number): string =>
   value === 0 ? '0' : value < 1e-3 ? value.toExponential(2) : String(Number(value.toPrecision(3)));
 
 export const newRow = (major: number, minor: number, constants: Constants, comment: string): string =>

@@ -55,7 +55,7 @@ function keep(report: Recording | Tuned, { out }: Options): void {
 function show(tuned: Tuned, table: string, { out, json, write }: Options): void {
   process.stdout.write(json ? toJson(tuned) : `${describe(tuned)}\n`);
   if (write) writeFileSync(TABLE, withRow(table, ...tuned.capability, tuned.constants.after, commentOf(tuned)));
-  console.error(`Written: ${out}${write ? ` and ${TABLE}; build the addon anew` : ''}`);
+  console.error(`Written: ${out}${write ? ` and ${TABLE}; now npm run format, and build the addon anew` : ''}`);
 }
 
 async function main(): Promise<void> {

@@ -10,7 +10,7 @@ share the work of ResNet-50's batch norms among blocks, out of a cold cache. The
 other constants of native/cuda/tuning.h are fitted to the rest. Prints what that makes of each problem's plan, and the row of this GPU's
 compute capability.
 
-  --write           also write the row into native/cuda/tuning.h; the addon is then to be built anew
+  --write           also write the row into native/cuda/tuning.h; then npm run format, and the addon is to be built anew
   --from FILE       fit to the points of an earlier run instead of measuring; where there is no GPU the emulated one of its kind will do:
                     CUDA_BATCHNORM_VARIANT=emulated CUDA_BATCHNORM_EMULATED_GPU=H200
   --batches LIST    of pictures (default: 32,256)

@@ -2,7 +2,7 @@
 
 import { alignColumns, microseconds, OPERATION_NAMES } from '../../cpu/table';
 import { problemName } from '../problem';
-import { CONSTANTS, newRow } from './constants';
+import { CONSTANTS, inWords, newRow } from './constants';
 import { meanRegret } from './decisions';
 import { directConstants } from './direct';
 import type { Tuned } from './tune';
@@ -27,12 +27,7 @@ function summary({ error, decisions: { before, after } }: Tuned): string[] {
 
 function constantsTable({ constants: { before, after }, direct }: Tuned): string[] {
   const measured = directConstants(direct);
-  const rows = CONSTANTS.map((name) => [
-    name,
-    name in measured ? 'measured' : 'fitted',
-    before[name].toPrecision(3),
-    after[name].toPrecision(3),
-  ]);
+  const rows = CONSTANTS.map((name) => [name, name in measured ? 'measured' : 'fitted', inWords(before[name]), inWords(after[name])]);
   return alignColumns([['constant', '', 'before', 'after'], ...rows], 2);
 }
 
