@@ -11,8 +11,8 @@ namespace {
 [[noreturn]] void refuse(const std::string& item) {
   throw Error(
       ErrorCode::InvalidArgument,
-      "Expected items of team=block|cluster|grid, blocks=N, threads=N, kept=PERCENT, explain, and constants as latency=7e-7, separated by "
-      "commas, for CUDA_BATCHNORM_PLAN but received " +
+      "Expected items of team=block|cluster|grid, blocks=N, threads=N, shared=BYTES, kept=PERCENT, explain, and constants as latency=7e-7, "
+      "separated by commas, for CUDA_BATCHNORM_PLAN but received " +
           item);
 }
 
@@ -52,6 +52,8 @@ void take(Choice& choice, const std::string& item) {
     choice.blocks = number(item, value, 1, 65535);
   } else if (key == "threads") {
     choice.threads = number(item, value, 1, kMostBlockThreads);
+  } else if (key == "shared") {
+    choice.sharedBytes = number(item, value, 0, 999999);
   } else if (key == "kept") {
     choice.kept = number(item, value, 0, 100);
   } else if (!takeConstant(choice, item, key, value)) {

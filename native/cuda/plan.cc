@@ -126,7 +126,8 @@ class Planner {
 
   bool suits(const Candidate& candidate) const {
     return (!choice_.kind || *choice_.kind == candidate.team.kind) && (!choice_.blocks || *choice_.blocks == candidate.team.blocks) &&
-           (!choice_.threads || *choice_.threads == candidate.cut.threads);
+           (!choice_.threads || *choice_.threads == candidate.cut.threads) &&
+           (!choice_.sharedBytes || *choice_.sharedBytes == candidate.sharedBytes);
   }
 
   void compare(const Candidate (&ofKinds)[3]) {

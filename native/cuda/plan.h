@@ -67,14 +67,15 @@ struct Plan {
 // What is forced upon the plan, for tests and for tuning. What a problem cannot have is not forced upon it.
 struct Choice {
   std::optional<TeamKind> kind;
-  std::optional<uint32_t> blocks;   // of a team
-  std::optional<uint32_t> threads;  // of a block
-  std::optional<uint32_t> kept;     // percent of what there would be room for
+  std::optional<uint32_t> blocks;       // of a team
+  std::optional<uint32_t> threads;      // of a block
+  std::optional<uint32_t> sharedBytes;  // of a block: with the three above it tells which candidate is meant, whatever the constants are
+  std::optional<uint32_t> kept;         // percent of what there would be room for
   bool explain = false;
   std::vector<std::pair<double Tuning::*, double>> constants;  // of the prediction
 
-  // As CUDA_BATCHNORM_PLAN has it: items of team=block|cluster|grid, blocks=N, threads=N, kept=PERCENT, explain, and constants of the
-  // prediction as latency=7e-7, separated by commas. Throws ErrorCode::InvalidArgument.
+  // As CUDA_BATCHNORM_PLAN has it: items of team=block|cluster|grid, blocks=N, threads=N, shared=BYTES, kept=PERCENT, explain, and
+  // constants of the prediction as latency=7e-7, separated by commas. Throws ErrorCode::InvalidArgument.
   static Choice parse(const std::string& text);
 
   Tuning tuningFor(const DeviceProperties& device) const;

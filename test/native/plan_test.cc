@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <initializer_list>
+#include <string>
 #include <vector>
 
 #include "check.h"
@@ -302,6 +303,21 @@ void checkResNet() {
 
 // ---- what is forced ----
 
+// Constants choose among the candidates, but not where it is told which is meant.
+void checkPinned() {
+  Request request;
+  request.problem.outer = 32 * 56 * 56;
+  request.problem.channels = 256;
+  request.problem.inner = 1;
+  const auto sharedBytes = [&](const std::string& choice) {
+    return plan(request, kH200, Choice::parse(choice)).steps[0].shape.sharedBytes;
+  };
+  const std::string choice = "team=grid,blocks=66,threads=128", other = ",step=2e-7";
+  const uint32_t meant = sharedBytes(choice);
+  CHECK(sharedBytes(choice + other) != meant);
+  CHECK(sharedBytes(choice + ",shared=" + std::to_string(meant) + other) == meant);
+}
+
 void checkChoices() {
   Request request;
   request.problem.outer = 32;
@@ -319,8 +335,8 @@ void checkChoices() {
   CHECK(forced("team=block,blocks=5").count == 1);
   CHECK(describe(request, forced("explain")).find("forwardOfRuns") != std::string::npos);
   CHECK(describe(request, forced("explain")).find("cluster of") != std::string::npos);
-  for (const char* text : {"team", "team=", "team=warp", "blocks=0", "blocks=x", "threads=1024", "kept=101", "kept=-1", "faster",
-                           "explain,,", "latency=", "latency=-1", "latency=1x", "=1"}) {
+  for (const char* text : {"team", "team=", "team=warp", "blocks=0", "blocks=x", "threads=1024", "shared=-1", "kept=101", "kept=-1",
+                           "faster", "explain,,", "latency=", "latency=-1", "latency=1x", "=1"}) {
     const Error error = errorOf([&] { Choice::parse(text); });
     CHECK(error.code() == ErrorCode::InvalidArgument && std::string(error.what()).find("CUDA_BATCHNORM_PLAN") != std::string::npos);
   }
@@ -332,5 +348,6 @@ int main() {
   checkDivisors();
   checkProblems();
   checkResNet();
+  checkPinned();
   checkChoices();
 }

@@ -51,14 +51,11 @@ export function explain(native: NativeBackend, problem: GpuProblem, operation: T
   return native.explain(operation, outer, channels, inner, ...dtypes, ACTIVATION_CODES.identity, given)[0]!;
 }
 
-/** Choices that come to different launches: what a problem cannot have is not forced upon it. */
+/** Launches that differ, each told so fully that other constants do not make another one of it. */
 export function choicesFor(native: NativeBackend, problem: GpuProblem, operation: TunedOperation): string[] {
-  const seen = new Set<string>();
-  return CHOICES.filter((choice) => {
-    const { team, teamBlocks, grid, block, sharedBytes } = explain(native, problem, operation, choice);
-    const launch = [team, teamBlocks, grid, block, sharedBytes].join(' ');
-    if (seen.has(launch)) return false;
-    seen.add(launch);
-    return true;
+  const pinned = CHOICES.map((choice) => {
+    const { team, teamBlocks, block, sharedBytes } = explain(native, problem, operation, choice);
+    return `team=${team},blocks=${teamBlocks},threads=${block},shared=${sharedBytes}`;
   });
+  return [...new Set(pinned)];
 }
