@@ -23,6 +23,9 @@ const SECTOR = 32;
 const BATCH = Number(process.env.CUDA_BATCHNORM_COUNTED_BATCH ?? 2);
 /** A channel fits where so many blocks have room for it, with so many bytes each. */
 const [CLUSTER, ROOM] = [8, 200 * 1024];
+/** Other plans than that of an H200 move what they say, but more. */
+const OWN_CHOICE = !process.env.CUDA_BATCHNORM_PLAN && !process.env.CUDA_BATCHNORM_EMULATED_GPU;
+const FORCED = 'another plan is forced, or another GPU played';
 /** Per channel: three are saved, two read and written; what counts where there are few pictures. */
 const STATISTICS_BYTES = 7 * 4;
 /** Data that has a variance; its values do not matter. */
@@ -60,6 +63,7 @@ function describeProblem(shape: readonly number[], axis: 1 | -1, dtype: CountedT
       it('are each tensor once, where a cluster has room for a channel', function () {
         const channelBytes = bytesOf(shape, dtype) / shape[1]!;
         const fits = (tensors: number) => Math.ceil((tensors * channelBytes) / ROOM) <= CLUSTER;
+        if (!OWN_CHOICE) skip(this, FORCED);
         if (!fits(1)) skip(this, 'a channel has no room');
         const ofChannels = (shape[1]! * STATISTICS_BYTES) / bytesOf(shape, dtype);
         expect(tensorsMoved(counted.trainingForward, shape, dtype), 'training forward').to.be.within(2, 2.05 + ofChannels);
@@ -70,7 +74,8 @@ function describeProblem(shape: readonly number[], axis: 1 | -1, dtype: CountedT
 
     // Where runs of a channel, or rows of all channels, begin in the middle of a sector, it is shared with the one before.
     if ((runLength(shape, axis) * BYTES[dtype]) % SECTOR === 0) {
-      it('are whole sectors', () => {
+      it('are whole sectors', function () {
+        if (!OWN_CHOICE) skip(this, FORCED);
         for (const operation of OPERATIONS) expectCoalesced(counted[operation], operation);
       });
     }

@@ -234,7 +234,9 @@ struct ColumnGradientSums {
     const BackwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
       const ColumnAffine<Compute<S>, usesTransform(source), usesTransform(source)> coefficients(affine.forward, fold);
-      sumColumns<S, kRowsSummed>(fold, totals, [&](V& sum, V& dot, auto rows, int64_t c, auto lanes) KERNEL_LAMBDA {
+      // One row of outputs to undo: GCC 12 breaks down over more of them with SSE2.
+      constexpr int64_t kRows = source == GradientSource::LeakyOutput ? 1 : kRowsSummed;
+      sumColumns<S, kRows>(fold, totals, [&](V& sum, V& dot, auto rows, int64_t c, auto lanes) KERNEL_LAMBDA {
         const auto vectors = coefficients.at(c, lanes);
         V deviation[rows.kRows], gradient[rows.kRows];
         for (int64_t k = 0; k < rows.kRows; ++k) {

@@ -40,7 +40,8 @@ class Backward {
   using Arguments = BackwardArguments<typename Walk::Cut>;
   using Sums = GradientSums<C, V, Walk::kParts>;
   // Accesses of each tensor in flight; where registers are full of coefficients, or a smooth activation wants them, fewer.
-  static constexpr bool kCrowded = Walk::kParts == 8 || (kind >= ActivationKind::Smooth && (V == 8 || sizeof(C) == 8));
+  static constexpr bool kSmooth = kind >= ActivationKind::Smooth;
+  static constexpr bool kCrowded = Walk::kParts == 8 || (V == 8 && (kSmooth || Walk::kParts == 2)) || (sizeof(C) == 8 && kSmooth);
   static constexpr uint32_t kBatch = kCrowded ? 1 : 2;
   static constexpr uint32_t kSettleAfter = 32;  // batches
 

@@ -49,8 +49,9 @@ class Forward {
   static constexpr uint32_t kSamples = 8;
   static constexpr uint32_t kReadBatch = 4;     // accesses in flight
   static constexpr uint32_t kSettleAfter = 16;  // batches
-  // Smooth activations of eight values need the registers for themselves, and so do the coefficients of two channels.
-  static constexpr bool kCrowded = V == 8 && (kind >= ActivationKind::Smooth || Walk::kParts == 2);
+  // Smooth activations of eight values or of doubles need the registers for themselves, and so do the coefficients of two channels.
+  static constexpr bool kSmooth = kind >= ActivationKind::Smooth;
+  static constexpr bool kCrowded = (V == 8 && (kSmooth || Walk::kParts == 2)) || (sizeof(C) == 8 && kSmooth);
   static constexpr uint32_t kWriteBatch = kCrowded ? 2 : 4;
 
  public:
