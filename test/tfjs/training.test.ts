@@ -2,6 +2,7 @@ import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { Device } from '../../lib/index';
 import { batchNormalization } from '../../lib/tfjs';
+import { settle } from '../helpers/garbage';
 import { randomTensor, usePlainBackend } from './helpers';
 
 type Make = (config: object) => tf.layers.Layer;
@@ -90,6 +91,7 @@ describe('tfjs training', () => {
       tf.dispose(layer.apply(hidden, { training: true }) as tf.Tensor); // outside of any tidy or tape
     };
     await step();
+    await settle();
     const use = () => ({ tensors: tf.memory().numTensors, bytes: tf.memory().numBytes, live: Device.get('auto').memory().live });
     const before = use();
     for (let i = 0; i < 20; i++) await step();

@@ -9,6 +9,7 @@ import { describeFailures, describe as describeText, forPrograms } from '../../l
 import { BatchNormError } from '../../lib/index';
 import { cudaBatchnorm, temporaryFolder } from '../demo/helpers';
 import { device } from '../helpers/device';
+import { settle } from '../helpers/garbage';
 import { cudnnLike } from './subjects';
 
 describe('the validate command', () => {
@@ -162,8 +163,10 @@ describe('the validate command', () => {
   });
 
   it('leaves no memory behind', async () => {
+    await settle();
     const before = device.memory().live;
     await validate(parseOptions(['--quick', '--json', '--only', '*/2d-*'])!, subjectsOn([device]));
+    await settle();
     expect(device.memory().live).to.equal(before);
   });
 });
