@@ -52,8 +52,11 @@ const MOST_CALLS = 1000;
 /** Threads of the contender before may spin for some milliseconds after their work is done, and would slow the copy. */
 const SETTLE_MILLISECONDS = 20;
 
-function callsFor(secondsPerCall: number, burstSeconds: number): number {
-  return Math.min(MOST_CALLS, Math.max(1, Math.round(burstSeconds / secondsPerCall)));
+/** Calls that fill a burst. The first ones, which wake threads and fill caches, say little of that. */
+async function callsFor(burst: (calls: number) => Promise<number>, burstSeconds: number): Promise<number> {
+  let calls = 1;
+  for (let i = 0; i < 2; i++) calls = Math.min(MOST_CALLS, Math.max(1, Math.round(burstSeconds / (await burst(calls)))));
+  return calls;
 }
 
 export async function measure(problem: Problem, contenders: readonly Contender[], copy: Copy, options: Options): Promise<ProblemResult> {
@@ -63,11 +66,11 @@ export async function measure(problem: Problem, contenders: readonly Contender[]
     const own = await contender.prepare(problem);
     prepared.push(own);
     for (const operation of contender.operations) {
-      const calls = callsFor(await own.burst(operation, 1), options.burstSeconds);
+      const calls = await callsFor((count) => own.burst(operation, count), options.burstSeconds);
       series.push({ implementation: contender.name, operation, prepared: own, calls, seconds: [], copies: [] });
     }
   }
-  const copyCalls = callsFor(await copy.burst(problem, 1), options.burstSeconds);
+  const copyCalls = await callsFor((count) => copy.burst(problem, count), options.burstSeconds);
   const copySeconds: number[] = [];
   for (let round = 0; round < options.rounds; round++) {
     for (const { operation, prepared: own, calls, seconds, copies } of series) {

@@ -32,14 +32,6 @@ int threadsFromEnvironment(const std::string& setting) {
   return threads;
 }
 
-int schedulableCores() {
-#ifdef __linux__
-  cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
-#endif
-  return static_cast<int>(std::thread::hardware_concurrency());
-}
-
 // A container's share of processor time, in cores; `cores` where there is no such limit.
 int limitedByContainer(int cores) {
   std::ifstream file("/sys/fs/cgroup/cpu.max");
@@ -54,7 +46,32 @@ int limitedByContainer(int cores) {
 int usableThreads() {
   const char* const setting = std::getenv("CUDA_BATCHNORM_THREADS");
   if (setting != nullptr && *setting != '\0') return threadsFromEnvironment(setting);
-  return std::max(1, limitedByContainer(schedulableCores()));
+  return std::max(1, limitedByContainer(usableCores()));
+}
+
+int usableCores() {
+#ifdef __linux__
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+#endif
+  return static_cast<int>(std::thread::hardware_concurrency());
+}
+
+int currentCore() {
+#ifdef __linux__
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
+void keepOff([[maybe_unused]] int core, [[maybe_unused]] std::thread& thread) noexcept {
+#ifdef __linux__
+  cpu_set_t cores;
+  if (core < 0 || core >= CPU_SETSIZE || sched_getaffinity(0, sizeof cores, &cores) != 0) return;
+  CPU_CLR(static_cast<size_t>(core), &cores);
+  if (CPU_COUNT(&cores) > 0) pthread_setaffinity_np(thread.native_handle(), sizeof cores, &cores);
+#endif
 }
 
 size_t usableMemory() {

@@ -4,6 +4,7 @@
 #include <system_error>
 
 #include "spin.h"
+#include "system.h"
 
 namespace cuda_batchnorm::cpu {
 
@@ -24,6 +25,7 @@ void ThreadPool::run(int64_t count, const Task& task, Order order) {
     for (int64_t i = 0; i < count; ++i) task(order == Order::Forward ? i : count - 1 - i);
     return;
   }
+  keepWorkersAway();
   openJob(count, task, order);
   takeTasks(0, task);
   closeJob();
@@ -36,6 +38,18 @@ void ThreadPool::startWorkers() {
   } catch (const std::system_error&) {
     // The system grants no more threads. Fewer give the same results, later.
   }
+}
+
+// Where there are no more cores than threads, the system often wakes a worker on the core of the thread that calls it, behind which it then
+// waits for milliseconds, though another core has come free: whoever queued the work held it for a moment only. So workers keep off the
+// caller's core. With cores to spare the system finds one.
+void ThreadPool::keepWorkersAway() {
+  constexpr int kMostThreads = 16;  // for which this costs little beside a wake-up
+  const int core = currentCore();
+  if (core == openersCore_) return;
+  openersCore_ = core;
+  if (threads_ > kMostThreads || usableCores() > threads_) return;
+  for (std::thread& worker : workers_) keepOff(core, worker);
 }
 
 void ThreadPool::work(int self) {

@@ -34,6 +34,7 @@ class ThreadPool {
   using Task = std::function<void(int64_t)>;
 
   void startWorkers();
+  void keepWorkersAway();
   void work(int self);
   void takeTasks(int self, const Task& task);
   void openJob(int64_t count, const Task& task, Order order);
@@ -49,6 +50,7 @@ class ThreadPool {
   const int threads_;
   std::vector<Range> ranges_;  // written under mutex_ while nobody is inside
   std::vector<std::thread> workers_;
+  int openersCore_ = -1;  // that workers keep off
 
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -8,41 +8,14 @@
 
 namespace cuda_batchnorm::cuda {
 
-// Sums of dz and of dz * (x - mean), in lanes that are settled after few values: short sums lose little.
-template <class C, int V, int parts>
-struct GradientSums {
-  C sum[V] = {}, dot[V] = {};
-  Pair<C> total[parts] = {};
-
-  DEVICE void add(int e, C dz, C distance) {
-    sum[e] += dz;
-    dot[e] = multiplyAdd(dz, distance, dot[e]);
-  }
-
-  template <class Walk>
-  DEVICE void settle(const Walk& walk) {
-    UNROLL
-    for (int p = 0; p < parts; ++p) {
-      UNROLL
-      for (int e = 0; e < V; ++e) {
-        if (walk.part(e) == p) total[p] = AddPairs()(total[p], Pair<C>{sum[e], dot[e]});
-      }
-    }
-    UNROLL
-    for (int e = 0; e < V; ++e) sum[e] = dot[e] = C{0};
-  }
-};
-
 template <ActivationKind kind, class S, int V, class Walk>
 class Backward {
   using C = Compute<S>;
   using Slot = typename Walk::Slot;
   using Arguments = BackwardArguments<typename Walk::Cut>;
-  using Sums = GradientSums<C, V, Walk::kParts>;
-  // Accesses of each tensor in flight; where registers are full of coefficients, or a smooth activation wants them, fewer.
-  static constexpr bool kSmooth = kind >= ActivationKind::Smooth;
-  static constexpr bool kCrowded = Walk::kParts == 8 || (V == 8 && (kSmooth || Walk::kParts == 2)) || (sizeof(C) == 8 && kSmooth);
-  static constexpr uint32_t kBatch = kCrowded ? 1 : 2;
+  using Sums = LaneSums<C, V, Walk::kParts>;  // of dz and of dz * (x - mean)
+  // Accesses of each tensor in flight; the coefficients of eight channels fill the registers.
+  static constexpr uint32_t kBatch = Walk::kParts == 8 || kCrowded<kind, C, V, Walk::kParts> ? 1 : 2;
   static constexpr uint32_t kSettleAfter = 32;  // batches
 
  public:
@@ -57,7 +30,11 @@ class Backward {
         affines_(dynamicShared<BackwardAffine<C>>(team.layout().coefficients)) {}
 
   DEVICE void run() {
-    bring();
+    bringSteps(keptSteps_, [&](uint32_t step) {
+      const Slot slot = walk_.slot(step);
+      input_.begin(step, slot);
+      gradOutput_.begin(step, slot);
+    });
     prepare();
     const Sums sums = a_.tensors.constantStatistics ? sumsWhileWriting() : sumsOfAll();
     if (!a_.sums) return;
@@ -66,18 +43,6 @@ class Backward {
   }
 
  private:
-  DEVICE void bring() {
-    for (uint32_t group = 0; group < kGroups; ++group) {
-      const GroupOfSteps steps(keptSteps_, group);
-      for (uint32_t step = steps.begin; step < steps.end; ++step) {
-        const Slot slot = walk_.slot(step);
-        input_.begin(step, slot);
-        gradOutput_.begin(step, slot);
-      }
-      closeCopies();
-    }
-  }
-
   // What is known of the channels before their sums are.
   DEVICE void prepare() {
     forChannels(walk_, [&](uint32_t c) {
@@ -117,15 +82,11 @@ class Backward {
     loadAffines(affine);
     Sums sums;
     forRead<false>(keptSteps_, sums, [&](const Slot& slot, const BackwardPacks<S, V>& packs) { add(sums, slot, packs, affine); });
-    for (uint32_t group = 0; group < kGroups; ++group) {
-      waitForGroup(group);
-      const GroupOfSteps steps(keptSteps_, group);
-      for (uint32_t step = steps.begin; step < steps.end; ++step) {
-        const Slot slot = walk_.slot(step);
-        add(sums, slot, loadKept(step, slot), affine);
-      }
-      sums.settle(walk_);
-    }
+    const auto addKept = [&](uint32_t step) {
+      const Slot slot = walk_.slot(step);
+      add(sums, slot, loadKept(step, slot), affine);
+    };
+    forBroughtSteps(keptSteps_, addKept, [&] { sums.settle(walk_); });
     return sums;
   }
 
@@ -198,16 +159,5 @@ class Backward {
   const SharedArray<Channel> channels_;
   const SharedArray<BackwardAffine<C>> affines_;
 };
-
-// The kernel's body.
-template <ActivationKind kind, class S, int V, class Walk>
-DEVICE void backward(const BackwardArguments<typename Walk::Cut>& a) {
-  Team<Compute<S>> team(a.team, a.exchange);
-  for (uint32_t piece = team.number(); piece < a.team.pieces; piece += a.team.teams) {
-    if (piece != team.number()) syncBlock();  // whoever still reads the last piece's coefficients
-    Backward<kind, S, V, Walk>(a, team, piece).run();
-  }
-  team.disband();
-}
 
 }  // namespace cuda_batchnorm::cuda

@@ -7,7 +7,7 @@ namespace cuda_batchnorm::cuda {
 
 template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) backwardOfColumns(const BackwardArguments<ColumnsCut> a) {
-  backward<Variant::kind, S, Variant::width, WalkColumns<Variant::width>>(a);
+  forPieces<Backward<Variant::kind, S, Variant::width, WalkColumns<Variant::width>>, Compute<S>>(a);
 }
 
 void launchBackward(const KernelChoice& choice, cudaStream_t stream, const BackwardArguments<ColumnsCut>& arguments) {

@@ -7,7 +7,7 @@ namespace cuda_batchnorm::cuda {
 
 template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) backwardOfRuns(const BackwardArguments<RunsCut> a) {
-  backward<Variant::kind, S, Variant::width, WalkRuns<Variant::width, Variant::whole>>(a);
+  forPieces<Backward<Variant::kind, S, Variant::width, WalkRuns<Variant::width, Variant::whole>>, Compute<S>>(a);
 }
 
 void launchBackward(const KernelChoice& choice, cudaStream_t stream, const BackwardArguments<RunsCut>& arguments) {

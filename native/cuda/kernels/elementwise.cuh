@@ -8,6 +8,11 @@
 
 namespace cuda_batchnorm::cuda {
 
+// Whether registers are wanted for more than what is on its way from memory: smooth activations of eight values or of doubles want them,
+// and so do the coefficients of two channels beside eight values.
+template <ActivationKind kind, class C, int V, int parts>
+constexpr bool kCrowded = (kind >= ActivationKind::Smooth && (V == 8 || sizeof(C) == 8)) || (V == 8 && parts == 2);
+
 // Bits of the slot's elements, from the lowest. An access never straddles bytes: its first element's index is a multiple of V.
 template <class Slot>
 DEVICE uint32_t loadMask(const uint8_t* mask, const Slot& slot) {

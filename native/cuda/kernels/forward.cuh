@@ -8,51 +8,16 @@
 
 namespace cuda_batchnorm::cuda {
 
-// Sums of x - shift and of its square, in lanes that are settled after few values: short sums lose little.
-template <class C, int V, int parts>
-struct ShiftedSums {
-  C shift[parts];
-  C sum[V] = {}, squares[V] = {};
-  Pair<C> total[parts] = {};
-
-  template <class Walk, class S>
-  DEVICE void add(const Walk& walk, const typename Walk::Slot& slot, const Pack<S, V>& pack) {
-    if (!slot.some()) return;
-    UNROLL
-    for (int e = 0; e < V; ++e) {
-      if (!slot.has(e)) continue;
-      const C d = widen(pack.values[e]) - ofElement(walk, shift, e);
-      sum[e] += d;
-      squares[e] = multiplyAdd(d, d, squares[e]);
-    }
-  }
-
-  template <class Walk>
-  DEVICE void settle(const Walk& walk) {
-    UNROLL
-    for (int p = 0; p < parts; ++p) {
-      UNROLL
-      for (int e = 0; e < V; ++e) {
-        if (walk.part(e) == p) total[p] = AddPairs()(total[p], Pair<C>{sum[e], squares[e]});
-      }
-    }
-    UNROLL
-    for (int e = 0; e < V; ++e) sum[e] = squares[e] = C{0};
-  }
-};
-
 template <ActivationKind kind, class S, int V, class Walk>
 class Forward {
   using C = Compute<S>;
   using Slot = typename Walk::Slot;
   using Arguments = ForwardArguments<typename Walk::Cut>;
+  using Sums = LaneSums<C, V, Walk::kParts>;  // of x - shift and of its square
   static constexpr uint32_t kSamples = 8;
   static constexpr uint32_t kReadBatch = 4;     // accesses in flight
   static constexpr uint32_t kSettleAfter = 16;  // batches
-  // Smooth activations of eight values or of doubles need the registers for themselves, and so do the coefficients of two channels.
-  static constexpr bool kSmooth = kind >= ActivationKind::Smooth;
-  static constexpr bool kCrowded = (V == 8 && (kSmooth || Walk::kParts == 2)) || (sizeof(C) == 8 && kSmooth);
-  static constexpr uint32_t kWriteBatch = kCrowded ? 2 : 4;
+  static constexpr uint32_t kWriteBatch = kCrowded<kind, C, V, Walk::kParts> ? 2 : 4;
 
  public:
   DEVICE Forward(const Arguments& a, Team<C>& team, uint32_t piece)
@@ -66,7 +31,7 @@ class Forward {
         moments_(dynamicShared<PreciseMoments>(team.layout().channels)) {}
 
   DEVICE void run() {
-    bring();
+    bringSteps(keptSteps_, [&](uint32_t step) { kept_.begin(step, walk_.slot(step)); });
     measure();
     finish();
     if (a_.tensors.output == nullptr) return;
@@ -79,14 +44,6 @@ class Forward {
   }
 
  private:
-  DEVICE void bring() {
-    for (uint32_t group = 0; group < kGroups; ++group) {
-      const GroupOfSteps steps(keptSteps_, group);
-      for (uint32_t step = steps.begin; step < steps.end; ++step) kept_.begin(step, walk_.slot(step));
-      closeCopies();
-    }
-  }
-
   // The mean of some of the chunk's values, the least and the greatest left out, so that a single outlier says nothing.
   DEVICE C sample(uint32_t channel) const {
     const auto* const input = static_cast<const S*>(a_.tensors.input);
@@ -130,25 +87,32 @@ class Forward {
     forChannels(walk_, [&](uint32_t c) { moments_.store(c, inDouble(totals.load(c))); });
   }
 
-  DEVICE ShiftedSums<C, V, Walk::kParts> sumsAboutShifts() {
-    ShiftedSums<C, V, Walk::kParts> sums;
+  DEVICE Sums sumsAboutShifts() const {
+    C shift[Walk::kParts];
     UNROLL
-    for (int p = 0; p < Walk::kParts; ++p) sums.shift[p] = shifts_.load(walk_.channelOf(p));
-    addOthers(sums);
-    for (uint32_t group = 0; group < kGroups; ++group) {
-      waitForGroup(group);
-      const GroupOfSteps steps(keptSteps_, group);
-      for (uint32_t step = steps.begin; step < steps.end; ++step) {
-        const Slot slot = walk_.slot(step);
-        sums.add(walk_, slot, kept_.load(step, slot));
+    for (int p = 0; p < Walk::kParts; ++p) shift[p] = shifts_.load(walk_.channelOf(p));
+    Sums sums;
+    const auto add = [&](const Slot& slot, const Pack<S, V>& pack) {
+      if (!slot.some()) return;
+      UNROLL
+      for (int e = 0; e < V; ++e) {
+        if (!slot.has(e)) continue;
+        const C distance = widen(pack.values[e]) - ofElement(walk_, shift, e);
+        sums.add(e, distance, distance);
       }
-      sums.settle(walk_);
-    }
+    };
+    forOthers(add, [&] { sums.settle(walk_); });
+    const auto addKept = [&](uint32_t step) {
+      const Slot slot = walk_.slot(step);
+      add(slot, kept_.load(step, slot));
+    };
+    forBroughtSteps(keptSteps_, addKept, [&] { sums.settle(walk_); });
     return sums;
   }
 
-  // Those that are not kept.
-  DEVICE void addOthers(ShiftedSums<C, V, Walk::kParts>& sums) {
+  // Calls use(slot, pack) for the steps that are not kept, and now and then settle().
+  template <class Use, class Settle>
+  DEVICE void forOthers(const Use& use, const Settle& settle) const {
     const uint32_t end = walk_.steps();
     uint32_t batches = 0;
     for (uint32_t step = keptSteps_; step < end; step += kReadBatch) {
@@ -160,8 +124,8 @@ class Forward {
         packs[b] = kept_.loadAgain(slots[b]);
       }
       UNROLL
-      for (uint32_t b = 0; b < kReadBatch; ++b) sums.add(walk_, slots[b], packs[b]);
-      if (++batches % kSettleAfter == 0) sums.settle(walk_);
+      for (uint32_t b = 0; b < kReadBatch; ++b) use(slots[b], packs[b]);
+      if (++batches % kSettleAfter == 0) settle();
     }
   }
 
@@ -251,16 +215,5 @@ class Forward {
   const SharedArray<Affine<C>> affines_;
   const SharedArray<PreciseMoments> moments_;
 };
-
-// The kernel's body.
-template <ActivationKind kind, class S, int V, class Walk>
-DEVICE void forward(const ForwardArguments<typename Walk::Cut>& a) {
-  Team<Compute<S>> team(a.team, a.exchange);
-  for (uint32_t piece = team.number(); piece < a.team.pieces; piece += a.team.teams) {
-    if (piece != team.number()) syncBlock();  // whoever still reads the last piece's coefficients
-    Forward<kind, S, V, Walk>(a, team, piece).run();
-  }
-  team.disband();
-}
 
 }  // namespace cuda_batchnorm::cuda

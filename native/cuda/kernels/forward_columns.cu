@@ -7,7 +7,7 @@ namespace cuda_batchnorm::cuda {
 
 template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) forwardOfColumns(const ForwardArguments<ColumnsCut> a) {
-  forward<Variant::kind, S, Variant::width, WalkColumns<Variant::width>>(a);
+  forPieces<Forward<Variant::kind, S, Variant::width, WalkColumns<Variant::width>>, Compute<S>>(a);
 }
 
 void launchForward(const KernelChoice& choice, cudaStream_t stream, const ForwardArguments<ColumnsCut>& arguments) {

@@ -7,7 +7,7 @@ namespace cuda_batchnorm::cuda {
 
 template <class S, class Variant>
 KERNEL LAUNCH_BOUNDS(kMostBlockThreads, 1) forwardOfRuns(const ForwardArguments<RunsCut> a) {
-  forward<Variant::kind, S, Variant::width, WalkRuns<Variant::width, Variant::whole>>(a);
+  forPieces<Forward<Variant::kind, S, Variant::width, WalkRuns<Variant::width, Variant::whole>>, Compute<S>>(a);
 }
 
 void launchForward(const KernelChoice& choice, cudaStream_t stream, const ForwardArguments<RunsCut>& arguments) {

@@ -15,15 +15,33 @@ DEVICE void waitForGroup(uint32_t group) {
   if (group == 3) waitForCopies<0>();
 }
 
-// The steps of a group; the last ones may be empty.
-struct GroupOfSteps {
-  uint32_t begin, end;
-  DEVICE GroupOfSteps(uint32_t steps, uint32_t group) {
-    const uint32_t most = (steps + kGroups - 1) / kGroups;
-    begin = group * most < steps ? group * most : steps;
-    end = begin + most < steps ? begin + most : steps;
+// Calls body(step) for the steps of a group; the last groups may be empty.
+template <class Body>
+DEVICE void forStepsOfGroup(uint32_t steps, uint32_t group, const Body& body) {
+  const uint32_t most = (steps + kGroups - 1) / kGroups;
+  const uint32_t begin = group * most < steps ? group * most : steps;
+  const uint32_t end = begin + most < steps ? begin + most : steps;
+  for (uint32_t step = begin; step < end; ++step) body(step);
+}
+
+// Calls copy(step) for all kept steps, group by group.
+template <class Copy>
+DEVICE void bringSteps(uint32_t steps, const Copy& copy) {
+  for (uint32_t group = 0; group < kGroups; ++group) {
+    forStepsOfGroup(steps, group, copy);
+    closeCopies();
   }
-};
+}
+
+// Calls use(step) for all of them as they come, and afterGroup() whenever all of a group were used.
+template <class Use, class AfterGroup>
+DEVICE void forBroughtSteps(uint32_t steps, const Use& use, const AfterGroup& afterGroup) {
+  for (uint32_t group = 0; group < kGroups; ++group) {
+    waitForGroup(group);
+    forStepsOfGroup(steps, group, use);
+    afterGroup();
+  }
+}
 
 template <class S, int V>
 class Kept {

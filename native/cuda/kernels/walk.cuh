@@ -24,6 +24,32 @@ DEVICE T ofElement(const Walk& walk, const T (&values)[parts], int e) {
   return values[e];
 }
 
+// What a thread adds up of each part: values, and their products with other values. In lanes that are settled after few of them, for short
+// sums lose little.
+template <class C, int V, int parts>
+struct LaneSums {
+  C values[V] = {}, products[V] = {};
+  Pair<C> total[parts] = {};
+
+  DEVICE void add(int e, C value, C factor) {
+    values[e] += value;
+    products[e] = multiplyAdd(value, factor, products[e]);
+  }
+
+  template <class Walk>
+  DEVICE void settle(const Walk& walk) {
+    UNROLL
+    for (int p = 0; p < parts; ++p) {
+      UNROLL
+      for (int e = 0; e < V; ++e) {
+        if (walk.part(e) == p) total[p] = AddPairs()(total[p], Pair<C>{values[e], products[e]});
+      }
+    }
+    UNROLL
+    for (int e = 0; e < V; ++e) values[e] = products[e] = C{0};
+  }
+};
+
 // Adds up what the threads of the block have of each channel: store(channel, total). A barrier comes first.
 template <class T, class Walk, class Add, class Store>
 DEVICE void addThreads(const Walk& walk, const T (&parts)[Walk::kParts], Add add, SharedArray<T> scratch, const Store& store) {
@@ -37,6 +63,17 @@ DEVICE void addThreads(const Walk& walk, const T (&parts)[Walk::kParts], Add add
 template <class Walk, class Body>
 DEVICE void forChannels(const Walk& walk, const Body& body) {
   for (uint32_t c = threadIndex(); c < walk.channels(); c += blockThreads()) body(c);
+}
+
+// Runs an operation on each piece of this block's team.
+template <class Operation, class C, class Arguments>
+DEVICE void forPieces(const Arguments& a) {
+  Team<C> team(a.team, a.exchange);
+  for (uint32_t piece = team.number(); piece < a.team.pieces; piece += a.team.teams) {
+    if (piece != team.number()) syncBlock();  // whoever still reads the last piece's coefficients
+    Operation(a, team, piece).run();
+  }
+  team.disband();
 }
 
 }  // namespace cuda_batchnorm::cuda
