@@ -17,15 +17,15 @@ import { batchStatistics, forward, type Statistics, viewOf } from '../../lib/val
 
 const SMALL: Problem[] = problems([[3, 5, 4, 2]]);
 
-/** A contender whose bursts take the given times, in order. */
+/** A contender whose bursts take the given times, in order; the first of them twice, for the calibration. */
 function scripted(name: string, times: number[]): Contender {
-  const remaining = [...times];
+  const remaining = [times[0]!, ...times];
   const prepared = { burst: async () => remaining.shift()!, release: () => {} };
   return { name, version: '1', note: '', operations: ['inference'], prepare: async () => prepared, close: () => {} };
 }
 
 function scriptedCopy(times: number[]): Copy {
-  const remaining = [...times];
+  const remaining = [times[0]!, ...times];
   return { burst: async () => remaining.shift()!, close: () => {} };
 }
 
@@ -75,6 +75,18 @@ describe('CPU benchmark', () => {
     expect(second).to.deep.include({ implementation: 'other', copies: 10 });
     expect(second).not.to.have.property('met');
     expect(result.copySeconds).to.deep.include({ median: 2, min: 1, samples: 6 });
+  });
+
+  it('fills bursts with as many calls as a warm burst says, not the first one', async () => {
+    const counts: number[] = [];
+    const burst = async (_operation: unknown, calls: number) => {
+      counts.push(calls);
+      return counts.length === 1 ? 1e-3 : 1e-4; // seconds for each call
+    };
+    const ours: Contender = { ...scripted('ours', [1]), prepare: async () => ({ burst, release: () => {} }) };
+    const copy: Copy = { burst: async () => 1, close: () => {} };
+    await measure(SMALL[0]!, [ours], copy, { rounds: 2, burstSeconds: 0.03, ours: 'ours', floor: 'floor' });
+    expect(counts).to.deep.equal([1, 30, 300, 300]);
   });
 
   it('calls a target missed that was missed', async () => {
