@@ -14,7 +14,7 @@ const COUNT = 16 * 8 * 12 * 12;
 /** Work on two streams: the second adds 1 to what the first makes of the input, twice it plus 1. */
 function makeChain() {
   const input = Tensor.full(SHAPE, 3, { device });
-  const middle = Tensor.empty(SHAPE, { device });
+  const middle = Tensor.zeros(SHAPE, { device }); // not empty: whoever reads it too early should be told of the wait
   const output = Tensor.empty(SHAPE, { device });
   const [zeros, ones, twos] = [0, 1, 2].map((value) => Tensor.full([8], value, { device })) as [Tensor, Tensor, Tensor];
   const all = [input, middle, output, zeros, ones, twos];

@@ -107,7 +107,7 @@ void cutPlanes(Cut& cut, const Problem& p, bool mask, int64_t blocks) {
   planes.inner = p.inner;
   planes.group = static_cast<uint32_t>(groupOf(p, mask));
   planes.threadsX = static_cast<uint32_t>(planes.group * p.inner / width);
-  if (planes.threadsX > cut.threads) {
+  if (planes.threadsX == 0 || planes.threadsX > cut.threads) {
     cut.threads = 0;
     return;
   }

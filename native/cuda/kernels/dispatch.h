@@ -37,10 +37,10 @@ void forElement(DType dtype, const Body& body) {
   switch (dtype) {
     case DType::Float32:
       return body(float());
-    case DType::Float64:
-      return body(double());
     case DType::Float16:
       return body(Float16());
+    case DType::Float64:
+      return body(double());
     case DType::BFloat16:
       return body(BFloat16());
   }
