@@ -8,6 +8,7 @@ namespace {
 
 constexpr uint32_t kMostClusterBlocks = 8;     // that every device with clusters can run
 constexpr uint32_t kRegistersPerThread = 128;  // at most: kernels are compiled for kMostBlockThreads
+constexpr size_t kSharedUnit = 256;            // bytes in which shared memory is given to blocks; half of it from Ampere on
 constexpr double kRowOverhead = 8;             // bytes that each row costs besides its own: memory likes long ones
 constexpr uint32_t kReadBytesInFlight = 64;    // of a thread, while it reads what it does not keep
 
@@ -92,7 +93,8 @@ class Search {
 
   // Bytes that a block has for its chunk when so many blocks are to share a multiprocessor.
   int64_t roomOf(const Cut& cut, uint32_t perProcessor) const {
-    const auto share = static_cast<int64_t>(device_.sharedPerMultiprocessor / perProcessor - device_.sharedReserved);
+    const size_t given = device_.sharedPerMultiprocessor / perProcessor / kSharedUnit * kSharedUnit;
+    const auto share = static_cast<int64_t>(given - device_.sharedReserved);
     return std::min(share, static_cast<int64_t>(device_.sharedPerBlock)) - SharedLayout(teamOf(cut), work_.compute).kept;
   }
 
@@ -103,7 +105,8 @@ class Search {
     if (work_.keptTensors > 0) keep(candidate, room / accessBytes(candidate.cut));
     const SharedLayout layout(candidate.team, work_.compute);
     candidate.sharedBytes = static_cast<uint32_t>(layout.kept + keptBytes(candidate));
-    const auto ofShared = static_cast<uint32_t>(device_.sharedPerMultiprocessor / (candidate.sharedBytes + device_.sharedReserved));
+    const size_t taken = (candidate.sharedBytes + device_.sharedReserved + kSharedUnit - 1) / kSharedUnit * kSharedUnit;
+    const auto ofShared = static_cast<uint32_t>(device_.sharedPerMultiprocessor / std::max(kSharedUnit, taken));
     candidate.blocksPerProcessor = std::min(ofShared, blocksOfRegisters(candidate.cut.threads));
     return candidate.blocksPerProcessor > 0;
   }

@@ -80,6 +80,13 @@ void fillsAMultiprocessor(const Expected& expected) {
   CHECK(blocks == 1);
   OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 256, gpu.sharedPerBlock + 1));
   CHECK(blocks == 0);
+  // Shared memory is given out in units, of which a third may be no whole number.
+  const size_t unit = gpu.major >= 8 ? 128 : 256;
+  const size_t third = gpu.sharedPerMultiprocessor / 3;
+  OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 128, third / unit * unit - gpu.sharedReserved));
+  CHECK(blocks == 3);
+  OK(cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, kernel, 128, third - gpu.sharedReserved));
+  CHECK(blocks == (third % unit == 0 ? 3 : 2));
 }
 
 }  // namespace

@@ -124,7 +124,9 @@ void checkTeam(const Request& request, const Plan& made, const Step& step, const
   CHECK(team.keptPlaces == std::min(int64_t{team.keptSteps} * made.cut.stepThreads, made.cut.places));
   CHECK(made.cut.places <= int64_t{made.cut.steps} * made.cut.stepThreads && made.cut.stepThreads <= step.shape.block);
   const size_t blocks = step.blocksPerProcessor;
-  CHECK(blocks >= 1 && blocks * (step.shape.sharedBytes + gpu.sharedReserved) <= gpu.sharedPerMultiprocessor);
+  const size_t unit = gpu.major >= 8 ? 128 : 256;  // in which blocks are given shared memory
+  const size_t shared = (step.shape.sharedBytes + gpu.sharedReserved + unit - 1) / unit * unit;
+  CHECK(blocks >= 1 && blocks * shared <= gpu.sharedPerMultiprocessor);
   CHECK(blocks * step.shape.block <= static_cast<size_t>(gpu.threadsPerMultiprocessor));
   CHECK(blocks * step.shape.block * 128 <= static_cast<size_t>(gpu.registersPerMultiprocessor));
 

@@ -85,7 +85,7 @@ cudaDeviceProp propertiesOf(const Gpu& gpu, int device, size_t memoryBytes) {
 int blocksPerMultiprocessor(const Gpu& gpu, uint32_t threads, size_t sharedBytes) {
   if (threads == 0 || threads > kThreadsPerBlock || sharedBytes > gpu.sharedPerBlock) return 0;
   const int whole = static_cast<int>(roundUp(threads, kWarp));
-  const size_t shared = roundUp(sharedBytes + gpu.sharedReserved, 128);
+  const size_t shared = roundUp(sharedBytes + gpu.sharedReserved, gpu.major >= 8 ? 128 : 256);
   int blocks = std::min(gpu.blocksPerMultiprocessor, gpu.threadsPerMultiprocessor / whole);
   blocks = std::min(blocks, std::max(1, kRegistersPerMultiprocessor / (kRegistersPerThread * whole)));
   if (shared > 0) blocks = std::min(blocks, static_cast<int>(gpu.sharedPerMultiprocessor / shared));
