@@ -67,6 +67,7 @@ struct Thread {
   Block* block;
   Warp* warp;
   Fiber* fiber;  // while it waits
+  bool left;     // its cluster
 };
 
 // A thread that waits until so many have arrived at a counter.
@@ -130,6 +131,8 @@ class Execution {
   void syncBlock();
   bool anyInBlock(bool condition);
   void syncCluster();
+  void leaveCluster();
+  void awaitLeavers();
   void syncGrid();
 
  private:

@@ -33,6 +33,7 @@ constexpr char kCopyUnawaited[] = "copy to shared memory that was not waited for
 constexpr char kSharedEnded[] = "shared memory of a block that has ended";
 constexpr char kDivergentShuffle[] = "divergent shuffle";  // of any primitive of a warp
 constexpr char kDivergentBarrier[] = "divergent barrier";  // of a block
+constexpr char kClusterLeft[] = "use of a cluster that was left";
 constexpr char kClusterDeadlock[] = "deadlock in a cluster barrier";
 constexpr char kGridDeadlock[] = "deadlock in a grid barrier";
 constexpr char kArrivalDeadlock[] = "deadlock in a wait for arrivals";

@@ -140,7 +140,7 @@ KERNEL exchangeInCluster(Arguments a) {
 }
 
 // A block may have ended while another still reads its memory.
-KERNEL leaveCluster(Arguments a) {
+KERNEL endWhileRead(Arguments a) {
   dynamicShared<float>(0).store(threadIndex(), 1.0f);
   syncCluster();
   if (clusterRank() == 0) {
@@ -148,6 +148,27 @@ KERNEL leaveCluster(Arguments a) {
     dynamicSharedOf<float>(1, 0).load(threadIndex());
   }
   if (!a.faulty) syncCluster();
+}
+
+// A block may end as soon as the others have left.
+KERNEL askAfterLeaving(Arguments a) {
+  dynamicShared<float>(0).store(threadIndex(), 1.0f);
+  syncCluster();
+  if (a.faulty) leaveCluster();
+  storeGlobal(a.output + threadIndex(), dynamicSharedOf<float>(clusterRank() ^ 1, 0).load(threadIndex()));
+  if (!a.faulty) leaveCluster();
+  awaitLeavers();
+}
+
+KERNEL awaitBeforeLeaving(Arguments a) {
+  if (!a.faulty) leaveCluster();
+  awaitLeavers();
+}
+
+KERNEL meetAfterLeaving(Arguments a) {
+  leaveCluster();
+  if (a.faulty) syncCluster();
+  awaitLeavers();
 }
 
 KERNEL askNoBlock(Arguments a) {
@@ -489,7 +510,10 @@ int main() {
   reports(shareUnwritten, {1, 64, 1, 256}, kind::kSharedUninitialised, {"thread 7 of block 0"});
   reports(shareMisaligned, {1, 1, 1, 8}, kind::kMisalignedAccess);
   reports(exchangeInCluster, {4, 64, 2, 256}, kind::kSharedRace);
-  reports(leaveCluster, {2, 64, 2, 256}, kind::kSharedEnded, {"of block 1"});
+  reports(endWhileRead, {2, 64, 2, 256}, kind::kSharedEnded, {"of block 1"});
+  reports(askAfterLeaving, {2, 64, 2, 256}, kind::kClusterLeft, {"reads shared memory of block "});
+  reports(awaitBeforeLeaving, {4, 32, 2}, kind::kClusterLeft, {"has not left"});
+  reports(meetAfterLeaving, {4, 32, 2}, kind::kClusterLeft, {"a barrier of its cluster"});
   reports(askNoBlock, {2, 64, 2, 256}, kind::kSharedOutOfBounds, {"block 2 of a cluster of 2"});
   forgetsSharedMemory();
 

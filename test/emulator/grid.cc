@@ -136,7 +136,7 @@ void Execution::prepareBlock(uint32_t number, uint32_t index, Cluster& cluster) 
   block.shared.reset(shape_.sharedBytes);
   for (uint32_t i = 0; i < shape_.block; ++i) {
     const uint32_t warp = block.barrier.firstWarp + i / kWarpLanes;
-    threads_[block.barrier.first + i] = {i, &block, &warps_[warp], nullptr};
+    threads_[block.barrier.first + i] = {i, &block, &warps_[warp], nullptr, false};
     schedule_.add(warp, 1u << i % kWarpLanes);
   }
   for (uint32_t i = 0; i < warpsOfBlock_; ++i) {
@@ -307,7 +307,21 @@ bool Execution::anyInBlock(bool condition) {
   return any;
 }
 
-void Execution::syncCluster() { wait(current_->block->cluster->barrier, Primitive::SyncCluster); }
+void Execution::syncCluster() {
+  if (current_->left) fail(kind::kClusterLeft, "comes to a barrier of its cluster");
+  wait(current_->block->cluster->barrier, Primitive::SyncCluster);
+}
+
+void Execution::leaveCluster() {
+  if (current_->left) fail(kind::kClusterLeft, "leaves it again");
+  current_->left = true;
+}
+
+void Execution::awaitLeavers() {
+  if (!current_->left) fail(kind::kClusterLeft, "waits for those who leave, and has not left itself");
+  current_->left = false;
+  wait(current_->block->cluster->barrier, Primitive::SyncCluster);
+}
 
 void Execution::syncGrid() {
   if (!shape_.cooperative) fail(kind::kNotCooperative, "waits for all blocks");
@@ -414,6 +428,9 @@ CopyQueue& Execution::copies() {
 
 void Execution::checkSharedRange(Block& owner, uint64_t offset, uint32_t bytes, bool write) {
   const char* const verb = write ? "writes " : "reads ";
+  if (current_->left && &owner != current_->block) {
+    fail(kind::kClusterLeft, verb + std::string("shared memory of block ") + std::to_string(owner.index));
+  }
   if (offset + bytes > owner.shared.bytes()) {
     fail(kind::kSharedOutOfBounds, verb + std::to_string(bytes) + " bytes at " + std::to_string(offset) + " of " +
                                        std::to_string(owner.shared.bytes()) + " bytes of shared memory");

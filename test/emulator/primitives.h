@@ -14,7 +14,8 @@
 
 namespace cuda_batchnorm::cuda {
 
-constexpr uint32_t kWarpThreads = 32;
+constexpr uint32_t kWarpBits = 5;
+constexpr uint32_t kWarpThreads = 1u << kWarpBits;
 constexpr uint32_t kWholeWarp = 0xffffffffu;
 
 // ---- where a thread is ----
@@ -130,6 +131,8 @@ DEVICE void syncGrid() { emulator::execution->syncGrid(); }
 DEVICE uint32_t clusterBlocks() { return emulator::execution->shape().cluster; }
 DEVICE uint32_t clusterRank() { return emulator::execution->rank(); }
 DEVICE void syncCluster() { emulator::execution->syncCluster(); }
+DEVICE void leaveCluster() { emulator::execution->leaveCluster(); }
+DEVICE void awaitLeavers() { emulator::execution->awaitLeavers(); }
 template <class T>
 DEVICE SharedArray<T> dynamicSharedOf(uint32_t rank, uint32_t byteOffset) {
   return SharedArray<T>(rank, byteOffset);

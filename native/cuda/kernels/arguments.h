@@ -51,6 +51,8 @@ struct TeamCut {
 
 // Of its shared memory a block first keeps what is known per channel, then scratch, then the chunk. `compute` is the bytes of one value in
 // the type of arithmetic, that of two goes by threads, that of four by blocks.
+constexpr uint32_t kChannelBytes = 5 * sizeof(double);  // of what is known per channel, in double
+
 struct SharedLayout {
   uint32_t values, total, channels, coefficients, scratch, kept;  // where each begins, in bytes
 
@@ -58,7 +60,7 @@ struct SharedLayout {
       : values(0),
         total(2 * roundUp(team.channels * 4 * compute)),
         channels(total + roundUp(team.channels * 4 * compute)),
-        coefficients(channels + roundUp(team.channels * 5 * 8)),
+        coefficients(channels + roundUp(team.channels * kChannelBytes)),
         scratch(coefficients + roundUp(team.channels * 5 * compute)),
         kept(scratch + roundUp(team.scratchValues * 2 * compute)) {}
 

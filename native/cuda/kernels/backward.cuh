@@ -30,23 +30,28 @@ class Backward {
         affines_(dynamicShared<BackwardAffine<C>>(team.layout().coefficients)) {}
 
   DEVICE void run() {
+    // Before the copies: behind them it would come last.
+    Given own = {};
+    if (threadIndex() < walk_.channels()) own = givenOf(threadIndex());
     bringSteps(keptSteps_, [&](uint32_t step) {
       const Slot slot = walk_.slot(step);
       input_.begin(step, slot);
       gradOutput_.begin(step, slot);
     });
-    prepare();
+    prepare(own);
     const Sums sums = a_.tensors.constantStatistics ? sumsWhileWriting() : sumsOfAll();
-    if (!a_.sums) return;
-    finish(sums);
+    if (a_.sums) finish(sums);
+    team_.leave();
     if (!a_.tensors.constantStatistics) write();
   }
 
  private:
-  // What is known of the channels before their sums are.
-  DEVICE void prepare() {
+  DEVICE Given givenOf(uint32_t channel) const { return readGiven(a_.results.parameters, walk_.firstChannel() + channel); }
+
+  // What is known of the channels before their sums are. `own`: of the first one that is this thread's share.
+  DEVICE void prepare(const Given& own) {
     forChannels(walk_, [&](uint32_t c) {
-      const Channel channel = readChannel<C>(a_.results.parameters, walk_.firstChannel() + c);
+      const Channel channel = channelOf<C>(a_.results.parameters, c == threadIndex() ? own : givenOf(c));
       channels_.store(c, channel);
       affines_.store(c, {affineOf<C>(channel), C{0}, C{0}});
     });

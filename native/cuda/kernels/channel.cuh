@@ -8,17 +8,23 @@
 
 namespace cuda_batchnorm::cuda {
 
-DEVICE double readParameter(const void* array, bool inDouble, int64_t i, double whenAbsent) {
-  if (array == nullptr) return whenAbsent;
-  if (inDouble) return loadParameter(static_cast<const double*>(array) + i);
-  return static_cast<double>(loadParameter(static_cast<const float*>(array) + i));
-}
+// What is given of a channel.
+struct Given {
+  double mean, low, variance, weight, bias;  // mean and low are parts of one number
+};
 
-// Running statistics are written by this very kernel, each by one thread.
-DEVICE double readRunning(const void* array, bool inDouble, int64_t i) {
-  if (inDouble) return loadGlobal(static_cast<const double*>(array) + i);
-  return static_cast<double>(loadGlobal(static_cast<const float*>(array) + i));
+// All loads come before the first use: none waits for another.
+template <class P>
+DEVICE Given readGivenAs(const Parameters& p, int64_t i) {
+  const auto read = [&](const void* array, P whenAbsent) {
+    return array == nullptr ? whenAbsent : loadParameter(static_cast<const P*>(array) + i);
+  };
+  const P mean = read(p.mean, P{0}), low = read(p.meanLow, P{0}), variance = read(p.variance, P{1});
+  const P weight = read(p.weight, P{1}), bias = read(p.bias, P{0});
+  return {static_cast<double>(mean), static_cast<double>(low), static_cast<double>(variance), static_cast<double>(weight),
+          static_cast<double>(bias)};
 }
+DEVICE Given readGiven(const Parameters& p, int64_t i) { return p.inDouble ? readGivenAs<double>(p, i) : readGivenAs<float>(p, i); }
 
 DEVICE void writeParameter(void* array, bool inDouble, int64_t i, double value) {
   if (array == nullptr) return;
@@ -68,18 +74,16 @@ DEVICE double reciprocal(double weight) {
 }
 
 template <class C>
-DEVICE Channel readChannel(const Parameters& p, int64_t channel) {
-  const double variance = readParameter(p.variance, p.inDouble, channel, 1);
+DEVICE Channel channelOf(const Parameters& p, const Given& given) {
   // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
-  const double inverse = p.ofBatch && isinf(variance) ? static_cast<double>(NAN) : 1 / sqrt(variance + p.eps);
-  const double weight = readParameter(p.weight, p.inDouble, channel, 1);
-  const double bias = readParameter(p.bias, p.inDouble, channel, 0);
-  if (p.inPlace) {
-    const SplitMean<C> mean(bias);
-    return {mean.high, mean.low, reciprocal(weight), weight * inverse, bias};
-  }
-  const SplitMean<C> mean(readParameter(p.mean, p.inDouble, channel, 0) + readParameter(p.meanLow, p.inDouble, channel, 0));
-  return {mean.high, mean.low, inverse, weight * inverse, bias};
+  const double inverse = p.ofBatch && isinf(given.variance) ? static_cast<double>(NAN) : 1 / sqrt(given.variance + p.eps);
+  const SplitMean<C> mean(p.inPlace ? given.bias : given.mean + given.low);
+  return {mean.high, mean.low, p.inPlace ? reciprocal(given.weight) : inverse, given.weight * inverse, given.bias};
+}
+
+template <class C>
+DEVICE Channel readChannel(const Parameters& p, int64_t channel) {
+  return channelOf<C>(p, readGiven(p, channel));
 }
 
 template <class C>
@@ -93,31 +97,38 @@ struct PreciseMoments {
   double mean, m2;
 };
 
-DEVICE void saveStatistics(const TrainingResults& results, int64_t channel, double mean, double variance) {
-  const Parameters& p = results.parameters;
-  const double rounded = p.inDouble ? mean : SplitMean<float>(mean).high;
-  const double low = p.inDouble ? 0 : SplitMean<float>(mean).low;
-  writeParameter(results.statistics, p.inDouble, channel, rounded);
-  writeParameter(results.statistics, p.inDouble, results.channels + channel, low);
-  writeParameter(results.statistics, p.inDouble, 2 * results.channels + channel, variance);
-
-  const double keep = 1 - results.momentum;
-  const auto update = [&](void* running, double batch) {
-    if (running == nullptr) return;
-    writeParameter(running, p.inDouble, channel, keep * readRunning(running, p.inDouble, channel) + results.momentum * batch);
-  };
-  update(results.runningMean, mean);
-  update(results.runningVariance, results.unbiased * variance);
+DEVICE double varianceOf(const TrainingResults& results, const PreciseMoments& moments) {
+  return (moments.m2 < 0 ? 0 : moments.m2) / results.valuesPerChannel;
 }
 
-// The coefficients of the transform. Statistics are saved and the running ones updated by the one block that leads.
+// The coefficients of the transform.
 template <class C>
-DEVICE Affine<C> finishTraining(const TrainingResults& results, int64_t channel, const PreciseMoments& moments, bool leads) {
-  const Parameters& p = results.parameters;
-  const double variance = (moments.m2 < 0 ? 0 : moments.m2) / results.valuesPerChannel;
-  if (leads) saveStatistics(results, channel, moments.mean, variance);
-  const double weight = readParameter(p.weight, p.inDouble, channel, 1);
-  return affineOf<C>(moments.mean, weight / sqrt(variance + p.eps), readParameter(p.bias, p.inDouble, channel, 0));
+DEVICE Affine<C> trainingAffine(const TrainingResults& results, const PreciseMoments& moments, double weight, double bias) {
+  return affineOf<C>(moments.mean, weight / sqrt(varianceOf(results, moments) + results.parameters.eps), bias);
+}
+
+// Running statistics are read and written by this very kernel, each by one thread.
+template <class P>
+DEVICE void updateRunning(const TrainingResults& results, int64_t channel, double mean, double variance) {
+  P* const runningMean = static_cast<P*>(results.runningMean) + channel;
+  P* const runningVariance = static_cast<P*>(results.runningVariance) + channel;
+  const P meanBefore = loadGlobal(runningMean), varianceBefore = loadGlobal(runningVariance);
+  const auto moved = [&](P before, double batch) {
+    return static_cast<P>((1 - results.momentum) * static_cast<double>(before) + results.momentum * batch);
+  };
+  storeGlobal(runningMean, moved(meanBefore, mean));
+  storeGlobal(runningVariance, moved(varianceBefore, results.unbiased * variance));
+}
+
+// The batch's statistics, for backward, and the running ones: by one block of the team.
+DEVICE void saveStatistics(const TrainingResults& results, int64_t channel, const PreciseMoments& moments) {
+  const bool inDouble = results.parameters.inDouble;
+  const double mean = moments.mean, variance = varianceOf(results, moments);
+  writeParameter(results.statistics, inDouble, channel, inDouble ? mean : SplitMean<float>(mean).high);
+  writeParameter(results.statistics, inDouble, results.channels + channel, inDouble ? 0 : SplitMean<float>(mean).low);
+  writeParameter(results.statistics, inDouble, 2 * results.channels + channel, variance);
+  if (results.runningMean == nullptr) return;
+  inDouble ? updateRunning<double>(results, channel, mean, variance) : updateRunning<float>(results, channel, mean, variance);
 }
 
 // ---- backward ----

@@ -28,10 +28,17 @@ class Forward {
         keptSteps_(walk_.steps() < a.team.keptSteps ? walk_.steps() : a.team.keptSteps),
         shifts_(dynamicShared<C>(team.layout().coefficients)),
         affines_(dynamicShared<Affine<C>>(team.layout().coefficients)),
-        moments_(dynamicShared<PreciseMoments>(team.layout().channels)) {}
+        moments_(dynamicShared<PreciseMoments>(team.layout().channels)),
+        scalings_(dynamicShared<Scaling>(team.layout().channels + a.team.channels * static_cast<uint32_t>(sizeof(PreciseMoments)))) {
+    static_assert(sizeof(PreciseMoments) + sizeof(Scaling) <= kChannelBytes, "they have their place");
+  }
 
   DEVICE void run() {
+    // Before the copies: behind them it would come last.
+    Beginning own = {};
+    if (threadIndex() < walk_.channels()) own = beginningOf(threadIndex());
     bringSteps(keptSteps_, [&](uint32_t step) { kept_.begin(step, walk_.slot(step)); });
+    prepare(own);
     measure();
     finish();
     if (a_.tensors.output == nullptr) return;
@@ -44,29 +51,54 @@ class Forward {
   }
 
  private:
-  // The mean of some of the chunk's values, the least and the greatest left out, so that a single outlier says nothing.
-  DEVICE C sample(uint32_t channel) const {
+  struct Scaling {
+    double weight, bias;
+  };
+
+  // What is known of a channel before it is measured.
+  struct Beginning {
+    S samples[kSamples];  // some of the chunk's values
+    Given given;
+  };
+
+  DEVICE Beginning beginningOf(uint32_t channel) const {
     const auto* const input = static_cast<const S*>(a_.tensors.input);
-    const int64_t count = walk_.count(channel);
-    C values[kSamples];
+    const uint32_t count = walk_.count(channel);
+    Beginning beginning;
     UNROLL
     for (uint32_t i = 0; i < kSamples; ++i) {
-      values[i] = static_cast<C>(widen(loadParameter(input + walk_.offset(channel, i * count / kSamples))));
+      const auto place = static_cast<uint32_t>(uint64_t{i} * count / kSamples);
+      beginning.samples[i] = loadParameter(input + walk_.offset(channel, place));
     }
-    C sum = 0, least = values[0], greatest = values[0];
+    beginning.given = readGiven(a_.results.parameters, walk_.firstChannel() + channel);
+    return beginning;
+  }
+
+  // The mean of the samples, the least and the greatest left out, so that a single outlier says nothing.
+  static DEVICE C shiftOf(const S (&samples)[kSamples]) {
+    C sum = 0, least = widen(samples[0]), greatest = least;
     UNROLL
     for (uint32_t i = 0; i < kSamples; ++i) {
-      sum += values[i];
-      least = values[i] < least ? values[i] : least;
-      greatest = values[i] > greatest ? values[i] : greatest;
+      const C value = widen(samples[i]);
+      sum += value;
+      least = value < least ? value : least;
+      greatest = value > greatest ? value : greatest;
     }
     return (sum - least - greatest) / (kSamples - 2);
   }
 
+  // `own`: of the first channel that is this thread's share.
+  DEVICE void prepare(const Beginning& own) {
+    forChannels(walk_, [&](uint32_t c) {
+      const Beginning beginning = c == threadIndex() ? own : beginningOf(c);
+      shifts_.store(c, shiftOf(beginning.samples));
+      scalings_.store(c, {beginning.given.weight, beginning.given.bias});
+    });
+    syncBlock();
+  }
+
   // The block's moments, and then the team's. Where too much cancelled, the sums are taken again about the mean they gave.
   DEVICE void measure() {
-    forChannels(walk_, [&](uint32_t c) { shifts_.store(c, sample(c)); });
-    syncBlock();
     const SharedArray<Moments<C>> values = team_.template values<Moments<C>>();
     const SharedArray<Pair<C>> scratch = dynamicShared<Pair<C>>(team_.layout().scratch);
     for (bool again = false;; again = true) {
@@ -129,15 +161,20 @@ class Forward {
     }
   }
 
-  // Saved and running statistics, and the coefficients of the transform.
+  // The coefficients of the transform, and what is saved.
   DEVICE void finish() {
     bool imprecise = false;
     forChannels(walk_, [&](uint32_t c) { imprecise = imprecise || needsPrecise(moments_.load(c), a_.results); });
     if (anyInBlock(imprecise)) measurePrecisely();
     forChannels(walk_, [&](uint32_t c) {
-      affines_.store(c, finishTraining<C>(a_.results, walk_.firstChannel() + c, moments_.load(c), team_.leads()));
+      const Scaling scaling = scalings_.load(c);
+      affines_.store(c, trainingAffine<C>(a_.results, moments_.load(c), scaling.weight, scaling.bias));
     });
     syncBlock();
+    team_.leave();
+    if (team_.leads()) {
+      forChannels(walk_, [&](uint32_t c) { saveStatistics(a_.results, walk_.firstChannel() + c, moments_.load(c)); });
+    }
   }
 
   // All blocks of the team come here, or none: they have the same moments. Only those that are of no use are replaced.
@@ -214,6 +251,7 @@ class Forward {
   const SharedArray<C> shifts_;
   const SharedArray<Affine<C>> affines_;
   const SharedArray<PreciseMoments> moments_;
+  const SharedArray<Scaling> scalings_;
 };
 
 }  // namespace cuda_batchnorm::cuda

@@ -21,7 +21,8 @@
 
 namespace cuda_batchnorm::cuda {
 
-constexpr uint32_t kWarpThreads = 32;
+constexpr uint32_t kWarpBits = 5;
+constexpr uint32_t kWarpThreads = 1u << kWarpBits;
 constexpr uint32_t kWholeWarp = 0xffffffffu;
 
 // ---- where a thread is; grids and blocks have one dimension ----
@@ -98,18 +99,20 @@ DEVICE T loadFresh(const T* source) {
 template <class T>
 DEVICE void storeGlobal(T* destination, const T& value) {
   const auto place = reinterpret_cast<WordOf<T>*>(destination);
+  const WordOf<T> word = toWord(value);
   if constexpr (sizeof(T) == 16) {
-    __stwb(place, toWord(value));
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(place)), "r"(word.x), "r"(word.y), "r"(word.z),
+                 "r"(word.w)
+                 : "memory");
   } else {
-    *place = toWord(value);
+    *place = word;
   }
 }
 
 // Adds 1 and returns what was there before. What this block wrote before its last barrier is visible to whoever sees the sum.
 DEVICE uint32_t arriveAt(uint32_t* counter) {
-  __threadfence();
-  const uint32_t before = atomicAdd(counter, 1u);
-  __threadfence();
+  uint32_t before;
+  asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(__cvta_generic_to_global(counter)) : "memory");
   return before;
 }
 
@@ -119,10 +122,11 @@ DEVICE void awaitArrivals(const uint32_t* counter, uint32_t arrivals) {
   constexpr uint32_t kPauseNanoseconds = 32;
   for (;;) {
     uint32_t arrived;
-    asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(arrived) : "l"(counter) : "memory");
-    if (static_cast<int32_t>(arrived - arrivals) >= 0) return;
+    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(__cvta_generic_to_global(counter)) : "memory");
+    if (static_cast<int32_t>(arrived - arrivals) >= 0) break;
     __nanosleep(kPauseNanoseconds);
   }
+  asm volatile("fence.acq_rel.gpu;" ::: "memory");  // once, not with each look: it empties the first-level cache
 }
 
 // ---- the block's dynamic shared memory ----
@@ -212,6 +216,10 @@ DEVICE void syncGrid() { cooperative_groups::this_grid().sync(); }
 DEVICE uint32_t clusterBlocks() { return cooperative_groups::this_cluster().num_blocks(); }
 DEVICE uint32_t clusterRank() { return cooperative_groups::this_cluster().block_rank(); }
 DEVICE void syncCluster() { cooperative_groups::this_cluster().sync(); }
+// The two halves of a last barrier: a block says that it touches the others' shared memory no more, and waits, when it has nothing else to
+// do, until all have said so. Only then may it end.
+DEVICE void leaveCluster() { asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory"); }
+DEVICE void awaitLeavers() { asm volatile("barrier.cluster.wait.acquire.aligned;" ::: "memory"); }
 // The same place in another block of the cluster.
 template <class T>
 DEVICE SharedArray<T> dynamicSharedOf(uint32_t rank, uint32_t byteOffset) {

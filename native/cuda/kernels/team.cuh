@@ -6,23 +6,39 @@
 
 namespace cuda_batchnorm::cuda {
 
+// The sum of load(first), load(first + step) and so on, below `end`. Several loads are under way at once, for each may have a long way.
+template <class T, class Load, class Add>
+DEVICE T addEvery(uint32_t first, uint32_t step, uint32_t end, const Load& load, Add add) {
+  constexpr uint32_t kLoads = sizeof(T) <= 16 ? 8 : 4;
+  T total = {};
+  for (; first < end; first += kLoads * step) {
+    T values[kLoads];
+    UNROLL
+    for (uint32_t k = 0; k < kLoads; ++k) values[k] = first + k * step < end ? load(first + k * step) : T{};
+    UNROLL
+    for (uint32_t k = 0; k < kLoads; ++k) total = add(total, values[k]);
+  }
+  return total;
+}
+
 // Adds up `contributors` values for each of `count` entries: load(entry, i) gives the i-th, and store(entry, total) is called once, by one
 // thread. All threads of the block take part; neighbouring ones have neighbouring entries, at least so many as are to be loaded `beside`
 // each other.
 template <class T, class Load, class Add, class Store>
 DEVICE void addUp(uint32_t count, uint32_t contributors, uint32_t beside, const Load& load, Add add, const Store& store) {
   const uint32_t atLeast = count < beside ? count : beside;
-  uint32_t lanes = 1;  // that share an entry
-  while (2 * lanes * atLeast <= kWarpThreads && lanes < contributors && 2 * lanes * count <= blockThreads()) lanes *= 2;
-  const uint32_t entries = kWarpThreads / lanes;  // of a warp
-  const uint32_t lane = laneIndex() / entries;
+  uint32_t shift = 0;  // 2^shift lanes share an entry
+  while (atLeast << (shift + 1) <= kWarpThreads && 1u << shift < contributors && count << (shift + 1) <= blockThreads()) ++shift;
+  const uint32_t lanes = 1u << shift;
+  const uint32_t entries = kWarpThreads >> shift;  // of a warp
+  const uint32_t lane = laneIndex() >> (kWarpBits - shift);
   // Whole warps go on together.
-  for (uint32_t first = warpIndex() * entries; first < count; first += blockThreads() / lanes) {
-    const uint32_t entry = first + laneIndex() % entries;
+  for (uint32_t first = warpIndex() * entries; first < count; first += blockThreads() >> shift) {
+    const uint32_t entry = first + (laneIndex() & (entries - 1));
     T total = {};
-    if (entry < count) {
-      for (uint32_t i = lane; i < contributors; i += lanes) total = add(total, load(entry, i));
-    }
+    if (entry < count)
+      total = addEvery<T>(
+          lane, lanes, contributors, [&](uint32_t i) { return load(entry, i); }, add);
     for (uint32_t step = entries; step < kWarpThreads; step *= 2) {
       const T other = shuffleXor(total, step);
       total = (laneIndex() & step) != 0 ? add(other, total) : add(total, other);
@@ -75,10 +91,17 @@ class Team {
     return totals;
   }
 
-  // The last thing a block does: until then others may read what it has.
+  // After the last total() of the last piece: nobody has to wait for what the block does from then on.
+  DEVICE void leave() {
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+    if (cut_.kind == TeamKind::Cluster) leaveCluster();
+#endif
+  }
+
+  // The last thing a block does, when it has left: until then others may read what it has.
   DEVICE void disband() {
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
-    if (cut_.kind == TeamKind::Cluster) syncCluster();
+    if (cut_.kind == TeamKind::Cluster) awaitLeavers();
 #endif
     if (cut_.kind != TeamKind::Grid || threadIndex() > 0) return;
     if (arriveAt(counter()) == cut_.blocks * (meetings_ + 1) - 1) storeGlobal(counter(), 0u);

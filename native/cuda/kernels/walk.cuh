@@ -6,7 +6,7 @@
 //   Slot slot(step)               empty where the thread has nothing
 //   part(element) -> part         of the slot's elements
 //   channelOf(part) -> channel    counted from firstChannel() of the piece, which has channels()
-//   count(channel), offset(channel, i)   the chunk's values, and where the i-th of them lies
+//   count(channel), offset(channel, i)   the chunk's values, fewer than 2^31, and where the i-th of them lies
 //   deposit(parts, add, scratch)  leaves what the threads have; after a barrier depositOf(channel, i) gives it, i < deposits()
 #pragma once
 

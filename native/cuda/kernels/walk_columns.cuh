@@ -38,8 +38,10 @@ class WalkColumns {
   DEVICE int part(int element) const { return element; }
   DEVICE uint32_t channelOf(int part) const { return (x_ * V + static_cast<uint32_t>(part)) % channels(); }
 
-  DEVICE int64_t count(uint32_t /*channel*/) const { return int64_t{rows_} * cut_.fold; }
-  DEVICE int64_t offset(uint32_t channel, int64_t i) const { return firstRow_ * cut_.width + i * cut_.channels + firstChannel_ + channel; }
+  DEVICE uint32_t count(uint32_t /*channel*/) const { return rows_ * cut_.fold; }
+  DEVICE int64_t offset(uint32_t channel, uint32_t i) const {
+    return firstRow_ * cut_.width + int64_t{i} * cut_.channels + firstChannel_ + channel;
+  }
 
   // Rows of threads that a warp has together leave one value per column; others are added up in the block, half of them to the other half,
   // until few are left.

@@ -46,10 +46,11 @@ class WalkPlanes {
     return channel < channels_ ? channel : channels_ - 1;
   }
 
-  DEVICE int64_t count(uint32_t /*channel*/) const { return rows_ * cut_.inner; }
-  DEVICE int64_t offset(uint32_t channel, int64_t i) const {
-    const int64_t row = i / cut_.inner;
-    return first_ + (row * cut_.channels + channel) * cut_.inner + (i - row * cut_.inner);
+  DEVICE uint32_t count(uint32_t /*channel*/) const { return rows_ * static_cast<uint32_t>(cut_.inner); }
+  DEVICE int64_t offset(uint32_t channel, uint32_t i) const {
+    const auto inner = static_cast<uint32_t>(cut_.inner);
+    const uint32_t row = i / inner;
+    return first_ + (row * cut_.channels + channel) * cut_.inner + (i - row * inner);
   }
 
   template <class T, class Add>

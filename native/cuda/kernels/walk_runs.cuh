@@ -46,10 +46,10 @@ class WalkRuns {
   DEVICE uint32_t channelOf(int /*part*/) const { return 0; }
 
   // Of the chunk's values of a channel.
-  DEVICE int64_t count(uint32_t /*channel*/) const { return int64_t{rows_} * length_; }
-  DEVICE int64_t offset(uint32_t /*channel*/, int64_t i) const {
-    const int64_t row = i / length_;
-    return first_ + row * stride_ + (i - row * length_);
+  DEVICE uint32_t count(uint32_t /*channel*/) const { return rows_ * static_cast<uint32_t>(length_); }
+  DEVICE int64_t offset(uint32_t /*channel*/, uint32_t i) const {
+    const uint32_t row = i / static_cast<uint32_t>(length_);
+    return first_ + row * stride_ + (i - row * static_cast<uint32_t>(length_));
   }
 
   // Each warp leaves its total.
