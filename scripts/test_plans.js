@@ -10,7 +10,10 @@ const settings = (plan) => (/=/.test(plan) ? { CUDA_BATCHNORM_PLAN: plan } : { C
 function test(plan, seed) {
   console.log(`\n=== ${plan}, seed ${seed} ===`);
   const args = ['mocha', '--config', 'test/plans.mocharc.cjs'];
-  const { status, error } = spawnSync('npx', args, { stdio: 'inherit', env: { CUDA_BATCHNORM_EMULATED_SEED: seed, ...process.env, ...settings(plan) } });
+  const { status, error } = spawnSync('npx', args, {
+    stdio: 'inherit',
+    env: { CUDA_BATCHNORM_EMULATED_SEED: seed, ...process.env, ...settings(plan) },
+  });
   if (error) throw error;
   return status === 0;
 }
