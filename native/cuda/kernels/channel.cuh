@@ -8,21 +8,40 @@
 
 namespace cuda_batchnorm::cuda {
 
-// What is given of a channel.
-struct Given {
-  double mean, low, variance, weight, bias;  // mean and low are parts of one number
+// A parameter as it was loaded. Whoever converts it waits for it; until then other things can be begun.
+class Loaded {
+ public:
+  Loaded() = default;
+  template <class P>
+  DEVICE explicit Loaded(P value) {
+    memcpy(&bits_, &value, sizeof value);
+  }
+
+  DEVICE double value(bool inDouble) const { return inDouble ? as<double>() : static_cast<double>(as<float>()); }
+
+ private:
+  template <class P>
+  DEVICE P as() const {
+    P value;
+    memcpy(&value, &bits_, sizeof value);
+    return value;
+  }
+
+  uint64_t bits_ = 0;
 };
 
-// All loads come before the first use: none waits for another.
+// What is given of a channel.
+struct Given {
+  Loaded mean, low, variance, weight, bias;  // mean and low are parts of one number
+};
+
+// None of the loads waits for another.
 template <class P>
 DEVICE Given readGivenAs(const Parameters& p, int64_t i) {
   const auto read = [&](const void* array, P whenAbsent) {
-    return array == nullptr ? whenAbsent : loadParameter(static_cast<const P*>(array) + i);
+    return Loaded(array == nullptr ? whenAbsent : loadParameter(static_cast<const P*>(array) + i));
   };
-  const P mean = read(p.mean, P{0}), low = read(p.meanLow, P{0}), variance = read(p.variance, P{1});
-  const P weight = read(p.weight, P{1}), bias = read(p.bias, P{0});
-  return {static_cast<double>(mean), static_cast<double>(low), static_cast<double>(variance), static_cast<double>(weight),
-          static_cast<double>(bias)};
+  return {read(p.mean, 0), read(p.meanLow, 0), read(p.variance, 1), read(p.weight, 1), read(p.bias, 0)};
 }
 DEVICE Given readGiven(const Parameters& p, int64_t i) { return p.inDouble ? readGivenAs<double>(p, i) : readGivenAs<float>(p, i); }
 
@@ -75,10 +94,11 @@ DEVICE double reciprocal(double weight) {
 
 template <class C>
 DEVICE Channel channelOf(const Parameters& p, const Given& given) {
+  const double variance = given.variance.value(p.inDouble), weight = given.weight.value(p.inDouble), bias = given.bias.value(p.inDouble);
   // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
-  const double inverse = p.ofBatch && isinf(given.variance) ? static_cast<double>(NAN) : 1 / sqrt(given.variance + p.eps);
-  const SplitMean<C> mean(p.inPlace ? given.bias : given.mean + given.low);
-  return {mean.high, mean.low, p.inPlace ? reciprocal(given.weight) : inverse, given.weight * inverse, given.bias};
+  const double inverse = p.ofBatch && isinf(variance) ? static_cast<double>(NAN) : 1 / sqrt(variance + p.eps);
+  const SplitMean<C> mean(p.inPlace ? bias : given.mean.value(p.inDouble) + given.low.value(p.inDouble));
+  return {mean.high, mean.low, p.inPlace ? reciprocal(weight) : inverse, weight * inverse, bias};
 }
 
 template <class C>

@@ -92,7 +92,8 @@ class Forward {
     forChannels(walk_, [&](uint32_t c) {
       const Beginning beginning = c == threadIndex() ? own : beginningOf(c);
       shifts_.store(c, shiftOf(beginning.samples));
-      scalings_.store(c, {beginning.given.weight, beginning.given.bias});
+      const bool inDouble = a_.results.parameters.inDouble;
+      scalings_.store(c, {beginning.given.weight.value(inDouble), beginning.given.bias.value(inDouble)});
     });
     syncBlock();
   }
