@@ -9,8 +9,8 @@ namespace {
 constexpr uint32_t kMostClusterBlocks = 8;     // that every device with clusters can run
 constexpr uint32_t kRegistersPerThread = 128;  // at most: kernels are compiled for kMostBlockThreads
 constexpr size_t kSharedUnit = 256;            // bytes in which shared memory is given to blocks; half of it from Ampere on
+constexpr int64_t kLoadsTogether = 8;          // of what other blocks of a grid's team have
 constexpr double kRowOverhead = 8;             // bytes that each row costs besides its own: memory likes long ones
-constexpr uint32_t kReadBytesInFlight = 64;    // of a thread, while it reads what it does not keep
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -22,7 +22,7 @@ class Search {
 
   void run() {
     for (const uint32_t threads : {512, 256, 128}) {
-      for (const uint32_t perProcessor : {1, 2, 3, 4, 8}) {
+      for (const uint32_t perProcessor : {1, 2, 3, 4}) {
         if (perProcessor > blocksOfRegisters(threads)) continue;
         const bool tiled = work_.way == Way::Columns;
         for (const uint32_t tile : {4, 8, 16, 32}) {
@@ -141,20 +141,38 @@ class Search {
     const double slots = blocks * c.cut.steps * c.cut.threads * static_cast<double>(c.cut.accessElements);
     const double idle = std::max(1.0, slots / static_cast<double>(p_.size()));
     const double bytes = bytesOf(c);
-    const double even = bytes / bandwidth / std::min(1.0, bytesInFlight(c) * beside * processors / (bandwidth * tuning_.latency));
+    const double streamed = bytesStreamed(c);
+    const auto rate = [&](double bytesInFlight) {
+      return bandwidth * std::min(1.0, bytesInFlight * beside * processors / (bandwidth * tuning_.latency));
+    };
+    const double inFlight = streamedInFlight(c);
+    const double even = (bytes - streamed) / rate(std::max(static_cast<double>(keptBytes(c)), inFlight)) + streamed / rate(inFlight);
     const double busiest = rounds * beside * (bytes / blocks) * idle * processors / (bandwidth * tuning_.processorBandwidth);
     const double warps = beside * c.cut.threads / 32;
     const double arithmetic = rounds * c.cut.steps * std::max(tuning_.stepLatency, warps * tuning_.step);
     const double stall = tuning_.latency + tuning_.piece + meeting(c.team.kind);
+    // While a block waits, blocks of other teams on its multiprocessor go on; those of its own wait for the same.
+    const double others = c.team.kind == TeamKind::Grid ? std::min(beside, static_cast<double>(c.team.teams)) : beside;
     constexpr double kInTheWay = 0.125;  // of the arithmetic, which is not done beside all of the movement
     return tuning_.launch + std::max({even, busiest, arithmetic}) + kInTheWay * arithmetic + exchange(c) +
-           stall * (1 + (rounds - 1) / beside);
+           stall * (1 + (rounds - 1) / others);
   }
 
-  double bytesOf(const Candidate& c) const {
-    const double missing = 1 - static_cast<double>(c.team.keptSteps) / c.cut.steps;
-    const double again = missing * static_cast<double>(p_.size()) * static_cast<double>(work_.bytesPerReread);
-    return (static_cast<double>(work_.bytesOnce) + again) * (1 + kRowOverhead / static_cast<double>(rowBytes(c.cut)));
+  double missing(const Candidate& c) const { return 1 - static_cast<double>(c.team.keptSteps) / c.cut.steps; }
+  double rereadBytes(const Candidate& c) const {
+    return missing(c) * static_cast<double>(p_.size()) * static_cast<double>(work_.bytesPerReread);
+  }
+  double rowOverhead(const Candidate& c) const { return 1 + kRowOverhead / static_cast<double>(rowBytes(c.cut)); }
+
+  double bytesOf(const Candidate& c) const { return (static_cast<double>(work_.bytesOnce) + rereadBytes(c)) * rowOverhead(c); }
+
+  // Of these, what threads wait for with few accesses in flight: what is read and not kept. Of what is moved once, half is read, about.
+  double bytesStreamed(const Candidate& c) const {
+    return (missing(c) * static_cast<double>(work_.bytesOnce) / 2 + rereadBytes(c)) * rowOverhead(c);
+  }
+  double streamedInFlight(const Candidate& c) const {
+    const auto access = static_cast<double>(c.cut.accessElements) * static_cast<double>(sizeOf(p_.dtype));
+    return work_.reads * access * c.cut.threads;
   }
 
   // Contiguous bytes that a block's threads access together.
@@ -164,15 +182,15 @@ class Search {
     return (cut.way == Way::Planes ? cut.planes.threadsX : cut.columns.threadsX) * cut.accessElements * element;
   }
 
-  // Every block of a grid's team reads what all of them have, and the second-level cache serves it.
+  // Every block of a grid's team reads what all of them have, and the second-level cache serves it, in about half of memory's latency. Some
+  // loads go together (addUp() in team.cuh).
   double exchange(const Candidate& c) const {
     if (c.team.kind != TeamKind::Grid) return 0;
     const double read = static_cast<double>(c.cut.blocks) * c.cut.blocks * static_cast<double>(p_.channels) * work_.bytesTold;
-    return read / (device_.bytesPerSecond * tuning_.cacheBandwidth);
-  }
-
-  double bytesInFlight(const Candidate& c) const {
-    return std::max(static_cast<double>(keptBytes(c)), static_cast<double>(kReadBytesInFlight) * c.cut.threads);
+    const int64_t loads = ceilDiv(int64_t{c.cut.blocks} * c.cut.channels, c.cut.threads);  // of a thread, at least
+    const auto meetings = static_cast<double>(ceilDiv(c.cut.pieces, c.team.teams));
+    const double waits = static_cast<double>(ceilDiv(loads, kLoadsTogether)) * tuning_.latency / 2;
+    return read / (device_.bytesPerSecond * tuning_.cacheBandwidth) + meetings * waits;
   }
 
   double meeting(TeamKind kind) const {

@@ -15,6 +15,7 @@ struct TeamWork {
   bool wide = true;
   bool mask = false;
   uint32_t keptTensors = 1;    // that are worth keeping
+  uint32_t reads = 4;          // accesses that a thread has in flight while it reads what it does not keep, of all tensors
   int64_t bytesOnce = 0;       // moved in any case
   int64_t bytesPerReread = 0;  // for each element that is not kept
   uint32_t bytesTold = 16;     // for each channel of the piece, by each block to the others of its team

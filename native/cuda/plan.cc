@@ -60,6 +60,7 @@ class Planner {
     work.keptTensors = whole ? 1 : 0;
     work.bytesOnce = whole ? forwardReads() + forwardWrites() : sizes_.tensor;
     work.bytesPerReread = whole ? sizes_.element : 0;
+    work.reads = kForwardReads;
     Step& step = team(Kernel::ForwardOfRuns, work, 4 * sizes_.compute);
     step.bytesRead += (whole ? forwardReads() : sizes_.tensor) + runningBytes();
     step.bytesWritten += (whole ? forwardWrites() : 0) + statisticsBytes() + runningBytes();
@@ -74,9 +75,19 @@ class Planner {
     const int64_t reads = (r_.needsInput() ? 2 : 1) * sizes_.tensor + (r_.constantStatistics ? 1 : 2) * sideBytes();
     const int64_t writes = sizes_.tensor * (r_.gradResidual ? 2 : 1);
     work.bytesOnce = reads + writes;
+    work.reads = 2 * readsOfBackward();
     Step& step = team(Kernel::BackwardOfRuns, work, 2 * sizes_.compute);
     step.bytesRead += reads;
     step.bytesWritten += writes + parameterGradientBytes();
+  }
+
+  // Of each of its two tensors.
+  uint32_t readsOfBackward() const {
+    const auto width = static_cast<uint32_t>(accessWidth(p_, wide()));
+    const Way way = wayOf(p_, wide(), false);
+    const uint32_t parts = way == Way::Columns ? width : (way == Way::Planes ? 2 : 1);
+    const bool smooth = p_.activation != Activation::Identity && !gradientNeedsOnlySign(p_.activation);
+    return backwardReads(smooth, width, parts, p_.dtype == DType::Float64);
   }
 
   // ---- kernels of teams ----

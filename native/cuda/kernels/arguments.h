@@ -24,6 +24,14 @@ struct LaunchShape {
 
 constexpr uint32_t kAccessBytes = 16;
 
+// Accesses of a tensor that a thread has in flight while it reads what it does not keep: as many as registers allow beside what they hold
+// for each part of an access (`parts` channels).
+constexpr uint32_t kForwardReads = 4;
+constexpr uint32_t backwardReads(bool smoothActivation, uint32_t width, uint32_t parts, bool inDouble) {
+  const bool crowded = (width == 8 && parts > 1) || (smoothActivation && (width == 8 || inDouble));
+  return crowded ? 1 : 2;
+}
+
 // Teams that meet at counters in memory, at most: a stream has as many counters.
 constexpr uint32_t kMeetingCounters = 4096;
 

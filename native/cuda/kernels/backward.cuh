@@ -14,8 +14,7 @@ class Backward {
   using Slot = typename Walk::Slot;
   using Arguments = BackwardArguments<typename Walk::Cut>;
   using Sums = LaneSums<C, V, Walk::kParts>;  // of dz and of dz * (x - mean)
-  // Accesses of each tensor in flight; the coefficients of eight channels fill the registers.
-  static constexpr uint32_t kBatch = Walk::kParts == 8 || kCrowded<kind, C, V, Walk::kParts> ? 1 : 2;
+  static constexpr uint32_t kBatch = backwardReads(kind >= ActivationKind::Smooth, V, Walk::kParts, sizeof(C) == 8);
   static constexpr uint32_t kSettleAfter = 32;  // batches
 
  public:

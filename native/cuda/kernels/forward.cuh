@@ -15,7 +15,7 @@ class Forward {
   using Arguments = ForwardArguments<typename Walk::Cut>;
   using Sums = LaneSums<C, V, Walk::kParts>;  // of x - shift and of its square
   static constexpr uint32_t kSamples = 8;
-  static constexpr uint32_t kReadBatch = 4;     // accesses in flight
+  static constexpr uint32_t kReadBatch = kForwardReads;
   static constexpr uint32_t kSettleAfter = 16;  // batches
   static constexpr uint32_t kWriteBatch = kCrowded<kind, C, V, Walk::kParts> ? 2 : 4;
 
