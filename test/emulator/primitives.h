@@ -124,6 +124,17 @@ DEVICE float float16ToFloat(uint16_t bits) { return toFloat(Float16{bits}); }
 DEVICE uint16_t floatToFloat16(float value) { return toFloat16(value).bits; }
 DEVICE float bfloat16ToFloat(uint16_t bits) { return toFloat(BFloat16{bits}); }
 DEVICE uint16_t floatToBfloat16(float value) { return toBFloat16(value).bits; }
+struct FloatPair {
+  float low, high;
+};
+DEVICE FloatPair float16sToFloats(uint32_t bits) {
+  return {float16ToFloat(static_cast<uint16_t>(bits)), float16ToFloat(static_cast<uint16_t>(bits >> 16))};
+}
+DEVICE FloatPair bfloat16sToFloats(uint32_t bits) {
+  return {bfloat16ToFloat(static_cast<uint16_t>(bits)), bfloat16ToFloat(static_cast<uint16_t>(bits >> 16))};
+}
+DEVICE uint32_t floatsToFloat16s(float low, float high) { return floatToFloat16(low) | uint32_t{floatToFloat16(high)} << 16; }
+DEVICE uint32_t floatsToBfloat16s(float low, float high) { return floatToBfloat16(low) | uint32_t{floatToBfloat16(high)} << 16; }
 
 // ---- cooperative grids and clusters ----
 

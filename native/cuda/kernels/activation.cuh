@@ -30,11 +30,17 @@ DEVICE C sigmoid(C x) {
   return C{1} / (C{1} + exponential(-x));
 }
 
-// Of relu and leakyRelu.
+// What relu and leakyRelu make of a value, or of a gradient, below 0. Selected and not branched for: it is done to every element.
+template <class C>
+DEVICE C below(Activation activation, C value) {
+  const C less = value * kLeakySlope<C>;
+  return activation == Activation::Relu ? C{0} : less;
+}
+
 template <class C>
 DEVICE C rectify(Activation activation, C z) {
-  const C below = activation == Activation::Relu ? C{0} : z * kLeakySlope<C>;
-  return z <= C{0} ? below : z;
+  const C low = below(activation, z);
+  return z <= C{0} ? low : z;
 }
 
 template <ActivationKind kind, class C>
@@ -62,7 +68,8 @@ DEVICE C activate(Activation activation, C z) {
 // The side of 0 that counts for the gradient. NaN is above it for relu and below it for leakyRelu, as in PyTorch.
 template <class C>
 DEVICE bool isPositive(Activation activation, C z) {
-  return activation == Activation::Relu ? !(z <= C{0}) : z > C{0};
+  const bool isNaN = z != z;
+  return z > C{0} || (isNaN && activation == Activation::Relu);
 }
 
 // What leakyRelu made y of.
@@ -74,8 +81,8 @@ DEVICE C beforeLeakyRelu(C y) {
 // The gradient of a piecewise linear activation, given on which side of 0 its argument lies.
 template <class C>
 DEVICE C sideGradient(Activation activation, bool positive, C gradient) {
-  if (positive) return gradient;
-  return activation == Activation::Relu ? C{0} : gradient * kLeakySlope<C>;
+  const C low = below(activation, gradient);
+  return positive ? gradient : low;
 }
 
 // The gradient at z, given the one at activate(z).

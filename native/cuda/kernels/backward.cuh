@@ -16,6 +16,7 @@ class Backward {
   using Sums = LaneSums<C, V, Walk::kParts>;  // of dz and of dz * (x - mean)
   static constexpr uint32_t kBatch = backwardReads(kind >= ActivationKind::Smooth, V, Walk::kParts, sizeof(C) == 8);
   static constexpr uint32_t kSettleAfter = 32;  // batches
+  static constexpr uint32_t kSideBatch = 2 * kBatch;
 
  public:
   DEVICE Backward(const Arguments& a, Team<C>& team, uint32_t piece)
@@ -62,22 +63,33 @@ class Backward {
     for (int p = 0; p < Walk::kParts; ++p) affine[p] = affines_.load(walk_.channelOf(p));
   }
 
-  DEVICE BackwardPacks<S, V> loadKept(uint32_t step, const Slot& slot) const {
-    BackwardPacks<S, V> packs;
-    packs.input = input_.load(step, slot);
-    packs.gradOutput = gradOutput_.load(step, slot);
-    packs.loadSides(a_.tensors, slot);
-    return packs;
+  // Calls use(slot, packs) for some of the kept steps. What is not kept, a residual or a mask, is on its way for several of them.
+  template <class Use>
+  DEVICE void forKept(uint32_t begin, uint32_t end, const Use& use) const {
+    for (uint32_t step = begin; step < end; step += kSideBatch) {
+      Slot slots[kSideBatch];
+      BackwardPacks<S, V> packs[kSideBatch];
+      UNROLL
+      for (uint32_t b = 0; b < kSideBatch; ++b) {
+        slots[b] = step + b < end ? walk_.slot(step + b) : Slot{};
+        packs[b].loadSides(a_.tensors, slots[b]);
+      }
+      UNROLL
+      for (uint32_t b = 0; b < kSideBatch; ++b) {
+        packs[b].input = input_.load(step + b, slots[b]);
+        packs[b].gradOutput = gradOutput_.load(step + b, slots[b]);
+        use(slots[b], packs[b]);
+      }
+    }
   }
 
   DEVICE void add(Sums& sums, const Slot& slot, const BackwardPacks<S, V>& packs, const BackwardAffine<C> (&affine)[Walk::kParts]) const {
     if (!slot.some()) return;
+    const auto forwardAt = [&](int e) { return ofElement(walk_, affine, e).forward; };
+    const Gradients<kind, S, V> of(a_.tensors, packs, forwardAt);
     UNROLL
     for (int e = 0; e < V; ++e) {
-      if (!slot.has(e)) continue;
-      const Affine<C> forward = ofElement(walk_, affine, e).forward;
-      const C x = inputOf<kind>(a_.tensors, packs, e);
-      sums.add(e, preActivationGradient<kind>(a_.tensors, packs, e, x, forward), x - forward.mean);
+      if (slot.has(e)) sums.add(e, of.dz[e], of.x[e] - forwardAt(e).mean);
     }
   }
 
@@ -86,11 +98,10 @@ class Backward {
     loadAffines(affine);
     Sums sums;
     forRead<false>(keptSteps_, sums, [&](const Slot& slot, const BackwardPacks<S, V>& packs) { add(sums, slot, packs, affine); });
-    const auto addKept = [&](uint32_t step) {
-      const Slot slot = walk_.slot(step);
-      add(sums, slot, loadKept(step, slot), affine);
-    };
-    forBroughtSteps(keptSteps_, addKept, [&] { sums.settle(walk_); });
+    forBroughtSteps(keptSteps_, [&](uint32_t begin, uint32_t end) {
+      forKept(begin, end, [&](const Slot& slot, const BackwardPacks<S, V>& packs) { add(sums, slot, packs, affine); });
+      sums.settle(walk_);
+    });
     return sums;
   }
 
@@ -100,7 +111,7 @@ class Backward {
     Sums sums;
     forRead<false>(0, sums, [&](const Slot& slot, const BackwardPacks<S, V>& packs) {
       add(sums, slot, packs, affine);
-      storeGradients<kind>(a_.tensors, slot, packs, [&](int e) { return ofElement(walk_, affine, e); });
+      storeGradients<kind, true>(a_.tensors, slot, packs, [&](int e) { return ofElement(walk_, affine, e); });
     });
     return sums;
   }
@@ -145,14 +156,11 @@ class Backward {
     BackwardAffine<C> affine[Walk::kParts];
     loadAffines(affine);
     const auto store = [&](const Slot& slot, const BackwardPacks<S, V>& packs) {
-      storeGradients<kind>(a_.tensors, slot, packs, [&](int e) { return ofElement(walk_, affine, e); });
+      storeGradients<kind, false>(a_.tensors, slot, packs, [&](int e) { return ofElement(walk_, affine, e); });
     };
     Sums none;
     forRead<true>(keptSteps_, none, store);
-    for (uint32_t step = 0; step < keptSteps_; ++step) {
-      const Slot slot = walk_.slot(step);
-      store(slot, loadKept(step, slot));
-    }
+    forKept(0, keptSteps_, store);
   }
 
   const Arguments& a_;

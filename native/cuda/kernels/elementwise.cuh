@@ -30,21 +30,33 @@ DEVICE void storeMask(uint8_t* mask, const Slot& slot, uint32_t bits) {
   if (laneIndex() % kLanes == 0 && slot.some()) storeGlobal(mask + slot.offset / 8, static_cast<uint8_t>(bits));
 }
 
-// affineAt(e) gives the coefficients of the slot's element e. Sets `bits` where the pre-activation is not below or at 0.
+template <class S, int V>
+DEVICE void addAll(Compute<S> (&values)[V], const Pack<S, V>& pack) {
+  Compute<S> others[V];
+  widenAll(pack, others);
+  UNROLL
+  for (int e = 0; e < V; ++e) values[e] += others[e];
+}
+
+// affineAt(e) gives the coefficients of the slot's element e. Sets `bits`, where there is a mask, of those whose pre-activation is not
+// below or at 0.
 template <ActivationKind kind, class S, int V, class AffineAt>
 DEVICE Pack<S, V> forwardPack(const ForwardTensors& tensors, const Pack<S, V>& input, const Pack<S, V>& residual, const AffineAt& affineAt,
                               uint32_t& bits) {
   using C = Compute<S>;
-  Pack<S, V> output;
-  bits = 0;
+  C z[V];
+  widenAll(input, z);
   UNROLL
-  for (int e = 0; e < V; ++e) {
-    C z = affineAt(e).apply(widen(input.values[e]));
-    if (tensors.residual != nullptr) z += widen(residual.values[e]);
-    if (kind != ActivationKind::Identity) bits |= (isPositive(tensors.activation, z) ? 1u : 0u) << e;
-    output.values[e] = narrow<S>(activate<kind>(tensors.activation, z));
+  for (int e = 0; e < V; ++e) z[e] = affineAt(e).apply(z[e]);
+  if (tensors.residual != nullptr) addAll(z, residual);
+  bits = 0;
+  if (kind != ActivationKind::Identity && tensors.mask != nullptr) {
+    UNROLL
+    for (int e = 0; e < V; ++e) bits |= (isPositive(tensors.activation, z[e]) ? 1u : 0u) << e;
   }
-  return output;
+  UNROLL
+  for (int e = 0; e < V; ++e) z[e] = activate<kind>(tensors.activation, z[e]);
+  return narrowed<S, V>(z);
 }
 
 // Zeros where there is no such tensor.
@@ -82,51 +94,66 @@ DEVICE bool isRectified(const BackwardTensors& tensors) {
   return possible && tensors.inPlace && tensors.activation == Activation::LeakyRelu;
 }
 
-// The value x of element e, whose distance from the mean backward takes.
+// The elements of a slot: x, whose distance from the mean backward takes, and the gradient dz at the pre-activation. affineAt(e) gives the
+// forward coefficients. What kind of pass it is, is asked once for all elements.
 template <ActivationKind kind, class S, int V>
-DEVICE Compute<S> inputOf(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, int e) {
-  const Compute<S> x = widen(packs.input.values[e]);
-  return isRectified<kind>(tensors) ? beforeLeakyRelu(x) : x;
-}
-
-// The gradient at the pre-activation of element e, whose value is x.
-template <ActivationKind kind, class S, int V>
-DEVICE Compute<S> preActivationGradient(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, int e, Compute<S> x,
-                                        const Affine<Compute<S>>& affine) {
+struct Gradients {
   using C = Compute<S>;
-  const C gradient = widen(packs.gradOutput.values[e]);
-  if (kind == ActivationKind::Identity) return gradient;
-  if (kind != ActivationKind::Smooth && tensors.mask != nullptr) {
-    return sideGradient(tensors.activation, (packs.bits >> e & 1) != 0, gradient);
+  C x[V], dz[V];
+
+  template <class AffineAt>
+  DEVICE Gradients(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, const AffineAt& affineAt) {
+    widenAll(packs.input, x);
+    widenAll(packs.gradOutput, dz);
+    if (kind == ActivationKind::Identity) return;
+    if (isRectified<kind>(tensors)) {
+      fromOutput(tensors);
+    } else if (kind != ActivationKind::Smooth && tensors.mask != nullptr) {
+      fromMask(tensors, packs.bits);
+    } else {
+      fromPreActivation(tensors, packs, affineAt);
+    }
   }
-  if (isRectified<kind>(tensors)) return sideGradient(tensors.activation, x > C{0}, gradient);
-  C z = affine.apply(x);
-  if (tensors.residual != nullptr) z += widen(packs.residual.values[e]);
-  return activationGradient<kind>(tensors.activation, z, gradient);
-}
 
-template <class C>
-DEVICE C inputGradient(const BackwardTensors& tensors, C x, C dz, const BackwardAffine<C>& affine) {
-  // Constant statistics do not depend on x, so its NaN and infinities stay out.
-  if (tensors.constantStatistics) return dz * affine.forward.scale;
-  return multiplyAdd(dz, affine.forward.scale, multiplyAdd(x - affine.forward.mean, affine.slope, affine.offset));
-}
+ private:
+  DEVICE void fromOutput(const BackwardTensors& tensors) {
+    UNROLL
+    for (int e = 0; e < V; ++e) {
+      x[e] = beforeLeakyRelu(x[e]);
+      dz[e] = sideGradient(tensors.activation, x[e] > C{0}, dz[e]);
+    }
+  }
 
-// Writes the gradients of the slot's elements; affineAt(e) gives their coefficients.
-template <ActivationKind kind, class S, int V, class Slot, class AffineAt>
+  DEVICE void fromMask(const BackwardTensors& tensors, uint32_t bits) {
+    UNROLL
+    for (int e = 0; e < V; ++e) dz[e] = sideGradient(tensors.activation, (bits >> e & 1) != 0, dz[e]);
+  }
+
+  template <class AffineAt>
+  DEVICE void fromPreActivation(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, const AffineAt& affineAt) {
+    C z[V];
+    UNROLL
+    for (int e = 0; e < V; ++e) z[e] = affineAt(e).apply(x[e]);
+    if (tensors.residual != nullptr) addAll(z, packs.residual);
+    UNROLL
+    for (int e = 0; e < V; ++e) dz[e] = activationGradient<kind>(tensors.activation, z[e], dz[e]);
+  }
+};
+
+// Writes the gradients of the slot's elements; affineAt(e) gives their coefficients. Constant statistics do not depend on x, so its NaN and
+// infinities stay out.
+template <ActivationKind kind, bool constantStatistics, class S, int V, class Slot, class AffineAt>
 DEVICE void storeGradients(const BackwardTensors& tensors, const Slot& slot, const BackwardPacks<S, V>& packs, const AffineAt& affineAt) {
   using C = Compute<S>;
-  Pack<S, V> gradInput, gradResidual;
+  Gradients<kind, S, V> of(tensors, packs, [&](int e) { return affineAt(e).forward; });
+  if (tensors.gradResidual != nullptr) storeSlot(static_cast<S*>(tensors.gradResidual), slot, narrowed<S, V>(of.dz));
   UNROLL
   for (int e = 0; e < V; ++e) {
     const BackwardAffine<C> affine = affineAt(e);
-    const C x = inputOf<kind>(tensors, packs, e);
-    const C dz = preActivationGradient<kind>(tensors, packs, e, x, affine.forward);
-    gradResidual.values[e] = narrow<S>(dz);
-    gradInput.values[e] = narrow<S>(inputGradient(tensors, x, dz, affine));
+    const C ofMean = multiplyAdd(of.x[e] - affine.forward.mean, affine.slope, affine.offset);
+    of.dz[e] = constantStatistics ? of.dz[e] * affine.forward.scale : multiplyAdd(of.dz[e], affine.forward.scale, ofMean);
   }
-  storeSlot(static_cast<S*>(tensors.gradInput), slot, gradInput);
-  if (tensors.gradResidual != nullptr) storeSlot(static_cast<S*>(tensors.gradResidual), slot, gradResidual);
+  storeSlot(static_cast<S*>(tensors.gradInput), slot, narrowed<S, V>(of.dz));
 }
 
 }  // namespace cuda_batchnorm::cuda

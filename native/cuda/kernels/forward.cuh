@@ -127,19 +127,23 @@ class Forward {
     Sums sums;
     const auto add = [&](const Slot& slot, const Pack<S, V>& pack) {
       if (!slot.some()) return;
+      C values[V];
+      widenAll(pack, values);
       UNROLL
       for (int e = 0; e < V; ++e) {
         if (!slot.has(e)) continue;
-        const C distance = widen(pack.values[e]) - ofElement(walk_, shift, e);
+        const C distance = values[e] - ofElement(walk_, shift, e);
         sums.add(e, distance, distance);
       }
     };
     forOthers(add, [&] { sums.settle(walk_); });
-    const auto addKept = [&](uint32_t step) {
-      const Slot slot = walk_.slot(step);
-      add(slot, kept_.load(step, slot));
-    };
-    forBroughtSteps(keptSteps_, addKept, [&] { sums.settle(walk_); });
+    forBroughtSteps(keptSteps_, [&](uint32_t begin, uint32_t end) {
+      for (uint32_t step = begin; step < end; ++step) {
+        const Slot slot = walk_.slot(step);
+        add(slot, kept_.load(step, slot));
+      }
+      sums.settle(walk_);
+    });
     return sums;
   }
 
@@ -212,7 +216,7 @@ class Forward {
       for (int p = 0; p < Walk::kParts; ++p) {
         UNROLL
         for (int e = 0; e < V; ++e) {
-          if (slot.has(e) && walk_.part(e) == p) sums[p] += term(static_cast<double>(widen(pack.values[e])), means[p]);
+          if (slot.has(e) && walk_.part(e) == p) sums[p] += term(static_cast<double>(widen(pack.get(e))), means[p]);
         }
       }
     }

@@ -15,31 +15,31 @@ DEVICE void waitForGroup(uint32_t group) {
   if (group == 3) waitForCopies<0>();
 }
 
-// Calls body(step) for the steps of a group; the last groups may be empty.
+// Calls body(begin, end) with the steps of a group; the last groups may be empty.
 template <class Body>
-DEVICE void forStepsOfGroup(uint32_t steps, uint32_t group, const Body& body) {
+DEVICE void forGroup(uint32_t steps, uint32_t group, const Body& body) {
   const uint32_t most = (steps + kGroups - 1) / kGroups;
   const uint32_t begin = group * most < steps ? group * most : steps;
-  const uint32_t end = begin + most < steps ? begin + most : steps;
-  for (uint32_t step = begin; step < end; ++step) body(step);
+  body(begin, begin + most < steps ? begin + most : steps);
 }
 
 // Calls copy(step) for all kept steps, group by group.
 template <class Copy>
 DEVICE void bringSteps(uint32_t steps, const Copy& copy) {
   for (uint32_t group = 0; group < kGroups; ++group) {
-    forStepsOfGroup(steps, group, copy);
+    forGroup(steps, group, [&](uint32_t begin, uint32_t end) {
+      for (uint32_t step = begin; step < end; ++step) copy(step);
+    });
     closeCopies();
   }
 }
 
-// Calls use(step) for all of them as they come, and afterGroup() whenever all of a group were used.
-template <class Use, class AfterGroup>
-DEVICE void forBroughtSteps(uint32_t steps, const Use& use, const AfterGroup& afterGroup) {
+// Calls use(begin, end) with the steps of each group when they have come.
+template <class Use>
+DEVICE void forBroughtSteps(uint32_t steps, const Use& use) {
   for (uint32_t group = 0; group < kGroups; ++group) {
     waitForGroup(group);
-    forStepsOfGroup(steps, group, use);
-    afterGroup();
+    forGroup(steps, group, use);
   }
 }
 

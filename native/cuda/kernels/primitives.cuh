@@ -207,6 +207,17 @@ DEVICE float float16ToFloat(uint16_t bits) { return __half2float(__ushort_as_hal
 DEVICE uint16_t floatToFloat16(float value) { return __half_as_ushort(__float2half_rn(value)); }
 DEVICE float bfloat16ToFloat(uint16_t bits) { return __bfloat162float(__ushort_as_bfloat16(bits)); }
 DEVICE uint16_t floatToBfloat16(float value) { return __bfloat16_as_ushort(__float2bfloat16_rn(value)); }
+// Two at once, the first in the low half: as two values of 16 bits they would be taken apart and put together first.
+struct FloatPair {
+  float low, high;
+};
+DEVICE FloatPair float16sToFloats(uint32_t bits) {
+  const float2 both = __half22float2(fromWord<__half2>(bits));
+  return {both.x, both.y};
+}
+DEVICE FloatPair bfloat16sToFloats(uint32_t bits) { return {__uint_as_float(bits << 16), __uint_as_float(bits & 0xffff0000u)}; }
+DEVICE uint32_t floatsToFloat16s(float low, float high) { return toWord(__floats2half2_rn(low, high)); }
+DEVICE uint32_t floatsToBfloat16s(float low, float high) { return toWord(__floats2bfloat162_rn(low, high)); }
 
 // ---- cooperative grids, and clusters, which begin with compute capability 9.0 ----
 

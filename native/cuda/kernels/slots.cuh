@@ -45,7 +45,7 @@ DEVICE Pack<S, V> loadSlot(const S* tensor, const Slot& slot) {
   if constexpr (Slot::kPartial) {
     UNROLL
     for (int e = 0; e < V; ++e) {
-      if (slot.has(e)) pack.values[e] = loadReadOnly(tensor + slot.offset + e);
+      if (slot.has(e)) pack.set(e, loadReadOnly(tensor + slot.offset + e));
     }
   }
   return pack;
@@ -60,7 +60,7 @@ DEVICE void storeSlot(S* tensor, const Slot& slot, const Pack<S, V>& pack) {
   if constexpr (Slot::kPartial) {
     UNROLL
     for (int e = 0; e < V; ++e) {
-      if (slot.has(e)) storeGlobal(tensor + slot.offset + e, pack.values[e]);
+      if (slot.has(e)) storeGlobal(tensor + slot.offset + e, pack.get(e));
     }
   }
 }
