@@ -10,7 +10,6 @@ constexpr uint32_t kMostClusterBlocks = 8;     // that every device with cluster
 constexpr uint32_t kRegistersPerThread = 128;  // at most: kernels are compiled for kMostBlockThreads
 constexpr size_t kSharedUnit = 256;            // bytes in which shared memory is given to blocks; half of it from Ampere on
 constexpr double kRowOverhead = 8;             // bytes that each row costs besides its own: memory likes long ones
-constexpr uint32_t kReadBytesInFlight = 64;    // of a thread, while it reads what it does not keep
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -140,9 +139,14 @@ class Search {
     // Blocks with less than the largest chunk, and threads without a place in it, wait for the others.
     const double slots = blocks * c.cut.steps * c.cut.threads * static_cast<double>(c.cut.accessElements);
     const double idle = std::max(1.0, slots / static_cast<double>(p_.size()));
-    const double bytes = bytesOf(c);
-    const double even = bytes / bandwidth / std::min(1.0, bytesInFlight(c) * beside * processors / (bandwidth * tuning_.latency));
-    const double busiest = rounds * beside * (bytes / blocks) * idle * processors / (bandwidth * tuning_.processorBandwidth);
+    // Memory is as fast as what is asked of it at a time lets it be. What is kept is asked for at once, what is not in small batches.
+    const auto rate = [&](double inFlight) { return std::min(bandwidth, inFlight * beside * processors / tuning_.latency); };
+    const double batch = static_cast<double>(work_.readInFlight) * c.cut.threads;
+    const double atOnce = std::max(batch, static_cast<double>(keptBytes(c)));
+    const double streamed = streamedBytes(c);
+    const double other = otherBytes(c);
+    const double even = streamed / rate(batch) + other / rate(atOnce);
+    const double busiest = rounds * beside * ((streamed + other) / blocks) * idle * processors / (bandwidth * tuning_.processorBandwidth);
     const double warps = beside * c.cut.threads / 32;
     const double arithmetic = rounds * c.cut.steps * std::max(tuning_.stepLatency, warps * tuning_.step);
     const double stall = tuning_.latency + tuning_.piece + meeting(c.team.kind);
@@ -151,11 +155,20 @@ class Search {
            stall * (1 + (rounds - 1) / beside);
   }
 
-  double bytesOf(const Candidate& c) const {
-    const double missing = 1 - static_cast<double>(c.team.keptSteps) / c.cut.steps;
-    const double again = missing * static_cast<double>(p_.size()) * static_cast<double>(work_.bytesPerReread);
-    return (static_cast<double>(work_.bytesOnce) + again) * (1 + kRowOverhead / static_cast<double>(rowBytes(c.cut)));
+  double missing(const Candidate& c) const { return 1 - static_cast<double>(c.team.keptSteps) / c.cut.steps; }
+
+  // Read of what is not kept, both times.
+  double streamedBytes(const Candidate& c) const {
+    const double again = static_cast<double>(p_.size()) * static_cast<double>(work_.bytesPerReread);
+    return missing(c) * (static_cast<double>(work_.bytesRead) + again) * overhead(c);
   }
+
+  // Read of what is kept, and all that is written, which no thread waits for.
+  double otherBytes(const Candidate& c) const {
+    return ((1 - missing(c)) * static_cast<double>(work_.bytesRead) + static_cast<double>(work_.bytesWritten)) * overhead(c);
+  }
+
+  double overhead(const Candidate& c) const { return 1 + kRowOverhead / static_cast<double>(rowBytes(c.cut)); }
 
   // Contiguous bytes that a block's threads access together.
   int64_t rowBytes(const Cut& cut) const {
@@ -169,10 +182,6 @@ class Search {
     if (c.team.kind != TeamKind::Grid) return 0;
     const double read = static_cast<double>(c.cut.blocks) * c.cut.blocks * static_cast<double>(p_.channels) * work_.bytesTold;
     return read / (device_.bytesPerSecond * tuning_.cacheBandwidth);
-  }
-
-  double bytesInFlight(const Candidate& c) const {
-    return std::max(static_cast<double>(keptBytes(c)), static_cast<double>(kReadBytesInFlight) * c.cut.threads);
   }
 
   double meeting(TeamKind kind) const {

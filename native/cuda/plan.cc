@@ -58,11 +58,12 @@ class Planner {
     TeamWork work;
     work.mask = r_.mask && whole;
     work.keptTensors = whole ? 1 : 0;
-    work.bytesOnce = whole ? forwardReads() + forwardWrites() : sizes_.tensor;
+    work.bytesRead = whole ? forwardReads() : sizes_.tensor;
+    work.bytesWritten = whole ? forwardWrites() : 0;
     work.bytesPerReread = whole ? sizes_.element : 0;
     Step& step = team(Kernel::ForwardOfRuns, work, 4 * sizes_.compute);
-    step.bytesRead += (whole ? forwardReads() : sizes_.tensor) + runningBytes();
-    step.bytesWritten += (whole ? forwardWrites() : 0) + statisticsBytes() + runningBytes();
+    step.bytesRead += work.bytesRead + runningBytes();
+    step.bytesWritten += work.bytesWritten + statisticsBytes() + runningBytes();
     if (!whole) transformInOrder();
   }
 
@@ -73,7 +74,8 @@ class Planner {
     // Both passes ask for the side of the pre-activation.
     const int64_t reads = (r_.needsInput() ? 2 : 1) * sizes_.tensor + (r_.constantStatistics ? 1 : 2) * sideBytes();
     const int64_t writes = sizes_.tensor * (r_.gradResidual ? 2 : 1);
-    work.bytesOnce = reads + writes;
+    work.bytesRead = reads;
+    work.bytesWritten = writes;
     Step& step = team(Kernel::BackwardOfRuns, work, 2 * sizes_.compute);
     step.bytesRead += reads;
     step.bytesWritten += writes + parameterGradientBytes();
@@ -87,6 +89,7 @@ class Planner {
     work.way = wayOf(p_, work.wide, work.mask);
     work.compute = static_cast<uint32_t>(sizes_.compute);
     work.bytesTold = static_cast<uint32_t>(told);
+    work.readInFlight = static_cast<uint32_t>(readInFlight(work.way));
     const Candidate best = choose(work);
     plan_.cut = best.cut;
     plan_.team = best.team;
@@ -106,6 +109,16 @@ class Planner {
     step.bytesRead += blocks * blocks * sizes_.channels * told;
     step.bytesWritten = blocks * sizes_.channels * told + int64_t{best.team.teams} * static_cast<int64_t>(sizeof(uint32_t));
     return step;
+  }
+
+  // As the kernels are written: kReadBatch of forward.cuh, and kBatch of backward.cuh of each of two tensors.
+  int64_t readInFlight(Way way) const {
+    const int64_t width = accessWidth(p_, wide());
+    if (r_.operation != Operation::Backward) return 4 * width * sizes_.element;
+    const bool smooth =
+        p_.activation != Activation::Identity && p_.activation != Activation::Relu && p_.activation != Activation::LeakyRelu;
+    const bool crowded = (width == 8 && (way != Way::Runs || smooth)) || (sizes_.compute == 8 && smooth);
+    return (crowded ? 1 : 2) * (r_.needsInput() ? 2 : 1) * width * sizes_.element;
   }
 
   Candidate choose(const TeamWork& work) {

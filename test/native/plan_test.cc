@@ -303,6 +303,46 @@ void checkResNet() {
   }
 }
 
+// ---- how they are predicted ----
+
+// A layer with channels last.
+Request rowsOf(int64_t batch, const Layer& layer, DType dtype, Operation operation) {
+  Request request;
+  request.operation = operation;
+  request.running = request.gradWeight = request.gradBias = true;
+  request.problem.outer = batch * layer.side * layer.side;
+  request.problem.channels = layer.channels;
+  request.problem.inner = 1;
+  request.problem.dtype = dtype;
+  return request;
+}
+
+// What does not fit the chip is read by as many threads as there are registers for: few of them do not ask enough of memory at a time.
+void checkStreaming() {
+  int streaming = 0;
+  for (const Operation operation : {Operation::TrainingForward, Operation::Backward}) {
+    for (const DType dtype : {DType::Float32, DType::BFloat16}) {
+      for (const Layer& layer : kLayers) {
+        const Plan made = plan(rowsOf(256, layer, dtype, operation), kH200);
+        if (2 * made.team.keptSteps >= made.cut.steps) continue;
+        ++streaming;
+        CHECK(made.steps[0].blocksPerProcessor * made.steps[0].shape.block >= 512);
+      }
+    }
+  }
+  CHECK(streaming >= 16);
+}
+
+// Eight elements of two tensors at a time, where backward reads rows of 2-byte elements, are half of what a thread reads of 4-byte ones.
+void checkBatches() {
+  const auto bandwidth = [](DType dtype) {
+    const Request request = rowsOf(256, {256, 112}, dtype, Operation::Backward);
+    const Plan made = plan(request, kH200, Choice::parse("kept=0"));
+    return static_cast<double>(bytesOf(made)) / made.seconds;
+  };
+  CHECK(bandwidth(DType::BFloat16) < 0.9 * bandwidth(DType::Float32));
+}
+
 // ---- what is forced ----
 
 // Constants choose among the candidates, but not where it is told which is meant.
@@ -350,6 +390,8 @@ int main() {
   checkDivisors();
   checkProblems();
   checkResNet();
+  checkStreaming();
+  checkBatches();
   checkPinned();
   checkChoices();
 }
