@@ -149,10 +149,12 @@ class Search {
     const double busiest = rounds * beside * ((streamed + other) / blocks) * idle * processors / (bandwidth * tuning_.processorBandwidth);
     const double warps = beside * c.cut.threads / 32;
     const double arithmetic = rounds * c.cut.steps * std::max(tuning_.stepLatency, warps * tuning_.step);
+    // Blocks that share a multiprocessor cover each other's waits, but for those of one team, which wait together.
+    const double others = c.team.kind == TeamKind::Grid ? std::min(beside, static_cast<double>(c.team.teams)) : beside;
     const double stall = tuning_.latency + tuning_.piece + meeting(c.team.kind);
     constexpr double kInTheWay = 0.125;  // of the arithmetic, which is not done beside all of the movement
     return tuning_.launch + std::max({even, busiest, arithmetic}) + kInTheWay * arithmetic + exchange(c) +
-           stall * (1 + (rounds - 1) / beside);
+           stall * (1 + (rounds - 1) / others);
   }
 
   double missing(const Candidate& c) const { return 1 - static_cast<double>(c.team.keptSteps) / c.cut.steps; }

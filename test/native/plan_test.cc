@@ -343,6 +343,28 @@ void checkBatches() {
   CHECK(bandwidth(DType::BFloat16) < 0.9 * bandwidth(DType::Float32));
 }
 
+// How often the team whose plan this is waits for its blocks to meet, predicted.
+double waits(const Request& request, std::string choice) {
+  const Plan made = plan(request, kH200, Choice::parse(choice));
+  choice += ",shared=" + std::to_string(made.steps[0].shape.sharedBytes);
+  const auto seconds = [&](const char* meeting) { return plan(request, kH200, Choice::parse(choice + meeting)).seconds; };
+  return seconds(",gridMeeting=1") - seconds(",gridMeeting=0");
+}
+
+// While a team waits, the blocks of others that share its multiprocessors go on, but none of its own.
+void checkWaits() {
+  Request request;
+  request.problem.outer = 256;
+  request.problem.channels = 64;
+  request.problem.inner = 112 * 112;
+  request.operation = Operation::Backward;
+  const auto teams = [&](const char* choice) { return plan(request, kH200, Choice::parse(choice)).team.teams; };
+  CHECK(teams("team=grid,blocks=512,threads=128") == 1);
+  CHECK(std::abs(waits(request, "team=grid,blocks=512,threads=128") - 64) < 0.01);
+  CHECK(teams("team=grid,blocks=256,threads=128") == 2);
+  CHECK(std::abs(waits(request, "team=grid,blocks=256,threads=128") - (1 + 31 / 2.0)) < 0.01);
+}
+
 // ---- what is forced ----
 
 // Constants choose among the candidates, but not where it is told which is meant.
@@ -392,6 +414,7 @@ int main() {
   checkResNet();
   checkStreaming();
   checkBatches();
+  checkWaits();
   checkPinned();
   checkChoices();
 }
