@@ -10,6 +10,11 @@ constexpr uint32_t kMostClusterBlocks = 8;     // that every device with cluster
 constexpr uint32_t kRegistersPerThread = 128;  // at most: kernels are compiled for kMostBlockThreads
 constexpr size_t kSharedUnit = 256;            // bytes in which shared memory is given to blocks; half of it from Ampere on
 constexpr double kRowOverhead = 8;             // bytes that each row costs besides its own: memory likes long ones
+constexpr int64_t kLanesPerChannel = 16;       // that add up a channel's partial results: those of a warp, two beside each other
+constexpr int64_t kPartialsBeside = 8;         // that a lane loads at once: addUp() of team.cuh
+constexpr double kCacheLatency = 0.3e-6;       // seconds from a request to the second-level cache to its answer; an estimate: published
+                                               // microbenchmarks find 0.15 to 0.25 us where nobody else asks
+constexpr double kAddition = 15e-9;            // seconds a lane takes to add one; an estimate: some 25 cycles of dependent arithmetic
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -151,7 +156,7 @@ class Search {
     const double arithmetic = rounds * c.cut.steps * std::max(tuning_.stepLatency, warps * tuning_.step);
     // Blocks that share a multiprocessor cover each other's waits, but for those of one team, which wait together.
     const double others = c.team.kind == TeamKind::Grid ? std::min(beside, static_cast<double>(c.team.teams)) : beside;
-    const double stall = tuning_.latency + tuning_.piece + meeting(c.team.kind);
+    const double stall = tuning_.latency + tuning_.piece + meeting(c);
     constexpr double kInTheWay = 0.125;  // of the arithmetic, which is not done beside all of the movement
     return tuning_.launch + std::max({even, busiest, arithmetic}) + kInTheWay * arithmetic + exchange(c) +
            stall * (1 + (rounds - 1) / others);
@@ -186,9 +191,16 @@ class Search {
     return read / (device_.bytesPerSecond * tuning_.cacheBandwidth);
   }
 
-  double meeting(TeamKind kind) const {
-    if (kind == TeamKind::Block) return 0;
-    return kind == TeamKind::Cluster ? tuning_.clusterMeeting : tuning_.gridMeeting;
+  double meeting(const Candidate& c) const {
+    if (c.team.kind == TeamKind::Block) return 0;
+    return c.team.kind == TeamKind::Cluster ? tuning_.clusterMeeting : tuning_.gridMeeting + adding(c.cut);
+  }
+
+  // Seconds that a block takes to add up what all blocks of a grid's team told: each lane waits for one batch of loads after the other.
+  double adding(const Cut& cut) const {
+    const int64_t lanes = std::min(kLanesPerChannel * cut.channels, int64_t{cut.threads});
+    const int64_t values = ceilDiv(int64_t{cut.channels} * cut.blocks, lanes);
+    return static_cast<double>(ceilDiv(values, kPartialsBeside)) * kCacheLatency + static_cast<double>(values) * kAddition;
   }
 
   const Problem& p_;
