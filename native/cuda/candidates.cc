@@ -26,7 +26,7 @@ class Search {
 
   void run() {
     for (const uint32_t threads : {512, 256, 128}) {
-      for (const uint32_t perProcessor : {1, 2, 3, 4, 8}) {
+      for (const uint32_t perProcessor : {1, 2, 3, 4}) {
         if (perProcessor > blocksOfRegisters(threads)) continue;
         const bool tiled = work_.way == Way::Columns;
         for (const uint32_t tile : {4, 8, 16, 32}) {
