@@ -113,11 +113,21 @@ Parameters savedBy(const TrainingResults& results) {
   return parameters;
 }
 
+// With what only a kernel can be asked.
+DeviceProperties propertiesOf(const Device& device) {
+  device.select();
+  DeviceProperties properties = device.properties();
+  probeKernels(properties.sharedPerBlock);
+  if (properties.major < 9) return properties;
+  for (uint32_t blocks = 2; blocks <= kMostClusterBlocks; ++blocks) {
+    properties.clusters[blocks] = clustersAtOnce(blocks, properties.sharedPerBlock);
+  }
+  return properties;
+}
+
 }  // namespace
 
-Backend::Backend(const Device& device) : properties_(device.properties()) {
-  device.select();
-  probeKernels(properties_.sharedPerBlock);
+Backend::Backend(const Device& device) : properties_(propertiesOf(device)) {
   const char* const forced = std::getenv("CUDA_BATCHNORM_PLAN");
   if (forced != nullptr) choice_ = Choice::parse(forced);
 }

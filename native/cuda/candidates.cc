@@ -6,7 +6,6 @@
 namespace cuda_batchnorm::cuda {
 namespace {
 
-constexpr uint32_t kMostClusterBlocks = 8;     // that every device with clusters can run
 constexpr uint32_t kRegistersPerThread = 128;  // at most: kernels are compiled for kMostBlockThreads
 constexpr size_t kSharedUnit = 256;            // bytes in which shared memory is given to blocks; half of it from Ampere on
 constexpr double kRowOverhead = 8;             // bytes that each row costs besides its own: memory likes long ones
@@ -64,8 +63,13 @@ class Search {
     candidate.cut = cut(blocks, threads, tile);
     if (candidate.cut.threads == 0 || !keepWhatFits(candidate, perProcessor)) return;
     if (candidate.cut.blocks == 1) return tryKind(candidate, TeamKind::Block);
-    if (device_.major >= 9 && candidate.cut.blocks <= kMostClusterBlocks) tryKind(candidate, TeamKind::Cluster);
+    if (hasClustersOf(candidate.cut.blocks)) tryKind(candidate, TeamKind::Cluster);
     if (device_.cooperative) tryKind(candidate, TeamKind::Grid);
+  }
+
+  // A slice of a device may have no place for the larger ones.
+  bool hasClustersOf(uint32_t blocks) const {
+    return device_.major >= 9 && blocks <= kMostClusterBlocks && device_.clusters[blocks].value_or(1) > 0;
   }
 
   void tryKind(Candidate candidate, TeamKind kind) {
@@ -133,9 +137,10 @@ class Search {
     const auto processors = static_cast<double>(device_.multiprocessors);
     const double bandwidth = device_.bytesPerSecond * tuning_.bandwidth;
     const double blocks = static_cast<double>(c.cut.pieces) * c.cut.blocks;
-    const double resident = processors * c.blocksPerProcessor;
+    const double usable = usableProcessors(c);
+    const double resident = usable * c.blocksPerProcessor;
     const double running = c.team.kind == TeamKind::Grid ? static_cast<double>(c.team.teams) * c.cut.blocks : std::min(blocks, resident);
-    const double busy = std::min(running, processors);
+    const double busy = std::min(running, usable);
     const double beside = running / busy;  // blocks that share a multiprocessor
     const double rounds = c.team.kind == TeamKind::Grid
                               ? static_cast<double>(ceilDiv(c.cut.pieces, c.team.teams))
@@ -145,7 +150,7 @@ class Search {
     const double slots = blocks * c.cut.steps * c.cut.threads * static_cast<double>(c.cut.accessElements);
     const double idle = std::max(1.0, slots / static_cast<double>(p_.size()));
     // Memory is as fast as what is asked of it at a time lets it be. What is kept is asked for at once, what is not in small batches.
-    const auto rate = [&](double inFlight) { return std::min(bandwidth, inFlight * beside * processors / tuning_.latency); };
+    const auto rate = [&](double inFlight) { return std::min(bandwidth, inFlight * beside * usable / tuning_.latency); };
     const double batch = static_cast<double>(work_.readInFlight) * c.cut.threads;
     const double atOnce = std::max(batch, static_cast<double>(keptBytes(c)));
     const double streamed = streamedBytes(c);
@@ -160,6 +165,12 @@ class Search {
     constexpr double kInTheWay = 0.125;  // of the arithmetic, which is not done beside all of the movement
     return tuning_.launch + std::max({even, busiest, arithmetic}) + kInTheWay * arithmetic + exchange(c) +
            stall * (1 + (rounds - 1) / others);
+  }
+
+  // Multiprocessors that can have blocks: clusters leave some of them over.
+  double usableProcessors(const Candidate& c) const {
+    const bool ofClusters = c.team.kind == TeamKind::Cluster && device_.clusters[c.cut.blocks];
+    return ofClusters ? static_cast<double>(*device_.clusters[c.cut.blocks]) * c.cut.blocks : device_.multiprocessors;
   }
 
   double missing(const Candidate& c) const { return 1 - static_cast<double>(c.team.keptSteps) / c.cut.steps; }

@@ -333,6 +333,17 @@ void checkStreaming() {
   CHECK(streaming >= 16);
 }
 
+// Four accesses of 16 bytes for each of 256 threads, every 0.7 us, are all that is read twice: little of it is kept.
+void checkFewThreads() {
+  DeviceProperties gpu = kH200;
+  gpu.registersPerMultiprocessor /= 2;
+  const Request request = rowsOf(256, {64, 112}, DType::Float32, Operation::TrainingForward);
+  const Plan made = plan(request, gpu);
+  CHECK(made.cut.threads * made.steps[0].blocksPerProcessor == 256 && made.team.keptSteps * 10 < made.cut.steps);
+  const double tensor = 4.0 * static_cast<double>(request.problem.size());
+  CHECK(made.seconds >= 0.9 * 2 * tensor / (132 * 256 * 64 / 0.7e-6) + tensor / gpu.bytesPerSecond);
+}
+
 // Eight elements of two tensors at a time, where backward reads rows of 2-byte elements, are half of what a thread reads of 4-byte ones.
 void checkBatches() {
   const auto bandwidth = [](DType dtype) {
@@ -363,6 +374,28 @@ void checkWaits() {
   CHECK(std::abs(waits(request, "team=grid,blocks=512,threads=128") - 64) < 0.01);
   CHECK(teams("team=grid,blocks=256,threads=128") == 2);
   CHECK(std::abs(waits(request, "team=grid,blocks=256,threads=128") - (1 + 31 / 2.0)) < 0.01);
+}
+
+// Clusters of a size that has no place are not launched, and those that have it on some multiprocessors only take their time.
+void checkClusters() {
+  Request request;
+  request.problem.outer = 32;
+  request.problem.channels = 256;
+  request.problem.inner = 56 * 56;
+  DeviceProperties gpu = kH200;
+  const auto planned = [&](const char* choice) { return plan(request, gpu, Choice::parse(choice)); };
+  const Plan unknown = planned("");
+  CHECK(unknown.team.kind == TeamKind::Cluster);
+  const double seconds = planned("team=cluster,blocks=8").seconds;
+  gpu.clusters = {{0, 0, 66, 42, 32, 24, 20, 16, 16}};
+  CHECK(planned("").team.kind == TeamKind::Cluster && planned("").team.blocks == 8);
+  CHECK(planned("team=cluster,blocks=8").seconds >= seconds);
+  gpu.clusters[8] = 8;
+  CHECK(planned("team=cluster,blocks=8").seconds > 1.1 * seconds);
+  gpu.clusters[8] = 0;
+  CHECK(planned("team=cluster,blocks=8").team.blocks != 8);
+  gpu.clusters.fill(0);
+  CHECK(planned("team=cluster").team.kind != TeamKind::Cluster);
 }
 
 // ---- what is forced ----
@@ -413,8 +446,10 @@ int main() {
   checkProblems();
   checkResNet();
   checkStreaming();
+  checkFewThreads();
   checkBatches();
   checkWaits();
+  checkClusters();
   checkPinned();
   checkChoices();
 }
