@@ -56,7 +56,7 @@ int clustersAtOnce(void (*kernel)(Arguments), const LaunchShape& shape) {
 template <class Arguments>
 void launch(void (*kernel)(Arguments), const LaunchShape& shape, cudaStream_t stream, const Arguments& arguments) {
   constexpr uint32_t kAlwaysAllowed = 48 << 10;
-  if (shape.sharedBytes > kAlwaysAllowed) allowSharedMemory(kernel, shape.sharedLimit);
+  if (shape.sharedBytes > kAlwaysAllowed && !shape.allowed) allowSharedMemory(kernel, shape.sharedLimit);
   const LaunchConfig told(shape, stream);
   CUDA_CHECK(cudaLaunchKernelEx(&told.config, kernel, arguments));
 }
