@@ -24,8 +24,8 @@ bool aligned(std::initializer_list<const void*> tensors) {
 // One operation: what was asked for, and the plan. Steps take their arguments from it.
 class Operations {
  public:
-  Operations(Stream& stream, const Request& request, const Plan& plan)
-      : stream_(stream), request_(request), plan_(plan), exchange_(stream, static_cast<size_t>(plan.exchanged)) {}
+  Operations(Stream& stream, const Request& request, Plan& plan)
+      : stream_(stream), request_(request), plan_(plan), exchange_(exchangeOf(stream, plan)) {}
 
   ForwardTensors forwardTensors;
   BackwardTensors backwardTensors;
@@ -34,7 +34,11 @@ class Operations {
   Parameters parameters;  // of the transform
 
   void run() {
-    for (int i = 0; i < plan_.count; ++i) launch(plan_.steps[static_cast<size_t>(i)]);
+    for (int i = 0; i < plan_.count; ++i) {
+      Step& step = plan_.steps[static_cast<size_t>(i)];
+      launch(step);
+      step.shape.allowed = true;  // the next launch of this plan need not ask again
+    }
   }
 
  private:
@@ -63,27 +67,27 @@ class Operations {
 
   template <class Cut>
   ForwardArguments<Cut> forward(const Cut& cut) const {
-    ForwardArguments<Cut> arguments = {forwardTensors, cut, plan_.team, exchange(), trainingResults};
+    ForwardArguments<Cut> arguments = {forwardTensors, cut, plan_.team, exchange_, trainingResults};
     if (plan_.count > 1) arguments.tensors.output = nullptr;  // the next step writes it
     return arguments;
   }
 
   template <class Cut>
   BackwardArguments<Cut> backward(const Cut& cut) const {
-    BackwardArguments<Cut> arguments = {backwardTensors, cut, plan_.team, exchange(), backwardResults, request_.needsSums()};
+    BackwardArguments<Cut> arguments = {backwardTensors, cut, plan_.team, exchange_, backwardResults, request_.needsSums()};
     if (!request_.needsInput()) arguments.tensors.input = nullptr;
     return arguments;
   }
 
-  Exchange exchange() const {
-    if (plan_.team.kind != TeamKind::Grid) return {};
-    return {exchange_.memory(), stream_.counters()};
+  static Exchange exchangeOf(Stream& stream, const Plan& plan) {
+    if (plan.team.kind != TeamKind::Grid) return {};
+    return {stream.exchange(static_cast<size_t>(plan.exchanged)), stream.counters()};
   }
 
   Stream& stream_;
   const Request& request_;
-  const Plan& plan_;
-  const Scratch exchange_;
+  Plan& plan_;
+  const Exchange exchange_;
 };
 
 void zero(Stream& stream, void* memory, int64_t values, DType dtype) {
@@ -113,11 +117,21 @@ Parameters savedBy(const TrainingResults& results) {
   return parameters;
 }
 
+// With what only a kernel can be asked.
+DeviceProperties propertiesOf(const Device& device) {
+  device.select();
+  DeviceProperties properties = device.properties();
+  probeKernels(properties.sharedPerBlock);
+  if (properties.major < 9) return properties;
+  for (uint32_t blocks = 2; blocks <= kMostClusterBlocks; ++blocks) {
+    properties.clusters[blocks] = clustersAtOnce(blocks, properties.sharedPerBlock);
+  }
+  return properties;
+}
+
 }  // namespace
 
-Backend::Backend(const Device& device) : properties_(device.properties()) {
-  device.select();
-  probeKernels(properties_.sharedPerBlock);
+Backend::Backend(const Device& device) : properties_(propertiesOf(device)) {
   const char* const forced = std::getenv("CUDA_BATCHNORM_PLAN");
   if (forced != nullptr) choice_ = Choice::parse(forced);
 }
@@ -153,7 +167,7 @@ std::vector<KernelLaunch> Backend::explain(const cuda_batchnorm::Device& /*devic
   return launches;
 }
 
-const Plan& Backend::planOf(const Request& r) {
+Plan& Backend::planOf(const Request& r) {
   constexpr size_t kMostPlans = 1024;
   const auto flags = [](std::initializer_list<bool> given) {
     int64_t bits = 0;
@@ -173,7 +187,7 @@ const Plan& Backend::planOf(const Request& r) {
   const auto found = plans_.find(key);
   if (found != plans_.end()) return found->second;
   if (plans_.size() == kMostPlans) plans_.clear();
-  const Plan& made = plans_.emplace(key, plan(r, properties_, choice_)).first->second;
+  Plan& made = plans_.emplace(key, plan(r, properties_, choice_)).first->second;
   if (choice_.explain) std::fprintf(stderr, "cuda-batchnorm: %s\n", describe(r, made).c_str());
   return made;
 }

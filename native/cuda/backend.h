@@ -25,7 +25,7 @@ class Backend final : public cuda_batchnorm::Backend {
 
  private:
   // A plan is made once for each request that comes: training repeats its own.
-  const Plan& planOf(const Request& request);
+  Plan& planOf(const Request& request);
 
   const DeviceProperties properties_;
   Choice choice_;

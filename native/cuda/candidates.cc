@@ -6,11 +6,14 @@
 namespace cuda_batchnorm::cuda {
 namespace {
 
-constexpr uint32_t kMostClusterBlocks = 8;     // that every device with clusters can run
 constexpr uint32_t kRegistersPerThread = 128;  // at most: kernels are compiled for kMostBlockThreads
 constexpr size_t kSharedUnit = 256;            // bytes in which shared memory is given to blocks; half of it from Ampere on
-constexpr int64_t kLoadsTogether = 8;          // of what other blocks of a grid's team have
 constexpr double kRowOverhead = 8;             // bytes that each row costs besides its own: memory likes long ones
+constexpr int64_t kLanesPerChannel = 16;       // that add up a channel's partial results: those of a warp, two beside each other
+constexpr int64_t kPartialsBeside = 8;         // that a lane loads at once: addUp() of team.cuh
+constexpr double kCacheLatency = 0.3e-6;       // seconds from a request to the second-level cache to its answer; an estimate: published
+                                               // microbenchmarks find 0.15 to 0.25 us where nobody else asks
+constexpr double kAddition = 15e-9;            // seconds a lane takes to add one; an estimate: some 25 cycles of dependent arithmetic
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -60,8 +63,13 @@ class Search {
     candidate.cut = cut(blocks, threads, tile);
     if (candidate.cut.threads == 0 || !keepWhatFits(candidate, perProcessor)) return;
     if (candidate.cut.blocks == 1) return tryKind(candidate, TeamKind::Block);
-    if (device_.major >= 9 && candidate.cut.blocks <= kMostClusterBlocks) tryKind(candidate, TeamKind::Cluster);
+    if (hasClustersOf(candidate.cut.blocks)) tryKind(candidate, TeamKind::Cluster);
     if (device_.cooperative) tryKind(candidate, TeamKind::Grid);
+  }
+
+  // A slice of a device may have no place for the larger ones.
+  bool hasClustersOf(uint32_t blocks) const {
+    return device_.major >= 9 && blocks <= kMostClusterBlocks && device_.clusters[blocks].value_or(1) > 0;
   }
 
   void tryKind(Candidate candidate, TeamKind kind) {
@@ -129,9 +137,10 @@ class Search {
     const auto processors = static_cast<double>(device_.multiprocessors);
     const double bandwidth = device_.bytesPerSecond * tuning_.bandwidth;
     const double blocks = static_cast<double>(c.cut.pieces) * c.cut.blocks;
-    const double resident = processors * c.blocksPerProcessor;
+    const double usable = usableProcessors(c);
+    const double resident = usable * c.blocksPerProcessor;
     const double running = c.team.kind == TeamKind::Grid ? static_cast<double>(c.team.teams) * c.cut.blocks : std::min(blocks, resident);
-    const double busy = std::min(running, processors);
+    const double busy = std::min(running, usable);
     const double beside = running / busy;  // blocks that share a multiprocessor
     const double rounds = c.team.kind == TeamKind::Grid
                               ? static_cast<double>(ceilDiv(c.cut.pieces, c.team.teams))
@@ -140,40 +149,44 @@ class Search {
     // Blocks with less than the largest chunk, and threads without a place in it, wait for the others.
     const double slots = blocks * c.cut.steps * c.cut.threads * static_cast<double>(c.cut.accessElements);
     const double idle = std::max(1.0, slots / static_cast<double>(p_.size()));
-    const double bytes = bytesOf(c);
-    const double streamed = bytesStreamed(c);
-    const auto rate = [&](double bytesInFlight) {
-      return bandwidth * std::min(1.0, bytesInFlight * beside * processors / (bandwidth * tuning_.latency));
-    };
-    const double inFlight = streamedInFlight(c);
-    const double even = (bytes - streamed) / rate(std::max(static_cast<double>(keptBytes(c)), inFlight)) + streamed / rate(inFlight);
-    const double busiest = rounds * beside * (bytes / blocks) * idle * processors / (bandwidth * tuning_.processorBandwidth);
+    // Memory is as fast as what is asked of it at a time lets it be. What is kept is asked for at once, what is not in small batches.
+    const auto rate = [&](double inFlight) { return std::min(bandwidth, inFlight * beside * usable / tuning_.latency); };
+    const double batch = static_cast<double>(work_.readInFlight) * c.cut.threads;
+    const double atOnce = std::max(batch, static_cast<double>(keptBytes(c)));
+    const double streamed = streamedBytes(c);
+    const double other = otherBytes(c);
+    const double even = streamed / rate(batch) + other / rate(atOnce);
+    const double busiest = rounds * beside * ((streamed + other) / blocks) * idle * processors / (bandwidth * tuning_.processorBandwidth);
     const double warps = beside * c.cut.threads / 32;
     const double arithmetic = rounds * c.cut.steps * std::max(tuning_.stepLatency, warps * tuning_.step);
-    const double stall = tuning_.latency + tuning_.piece + meeting(c.team.kind);
-    // While a block waits, blocks of other teams on its multiprocessor go on; those of its own wait for the same.
+    // Blocks that share a multiprocessor cover each other's waits, but for those of one team, which wait together.
     const double others = c.team.kind == TeamKind::Grid ? std::min(beside, static_cast<double>(c.team.teams)) : beside;
+    const double stall = tuning_.latency + tuning_.piece + meeting(c);
     constexpr double kInTheWay = 0.125;  // of the arithmetic, which is not done beside all of the movement
     return tuning_.launch + std::max({even, busiest, arithmetic}) + kInTheWay * arithmetic + exchange(c) +
            stall * (1 + (rounds - 1) / others);
   }
 
+  // Multiprocessors that can have blocks: clusters leave some of them over.
+  double usableProcessors(const Candidate& c) const {
+    const bool ofClusters = c.team.kind == TeamKind::Cluster && device_.clusters[c.cut.blocks];
+    return ofClusters ? static_cast<double>(*device_.clusters[c.cut.blocks]) * c.cut.blocks : device_.multiprocessors;
+  }
+
   double missing(const Candidate& c) const { return 1 - static_cast<double>(c.team.keptSteps) / c.cut.steps; }
-  double rereadBytes(const Candidate& c) const {
-    return missing(c) * static_cast<double>(p_.size()) * static_cast<double>(work_.bytesPerReread);
-  }
-  double rowOverhead(const Candidate& c) const { return 1 + kRowOverhead / static_cast<double>(rowBytes(c.cut)); }
 
-  double bytesOf(const Candidate& c) const { return (static_cast<double>(work_.bytesOnce) + rereadBytes(c)) * rowOverhead(c); }
+  // Read of what is not kept, both times.
+  double streamedBytes(const Candidate& c) const {
+    const double again = static_cast<double>(p_.size()) * static_cast<double>(work_.bytesPerReread);
+    return missing(c) * (static_cast<double>(work_.bytesRead) + again) * overhead(c);
+  }
 
-  // Of these, what threads wait for with few accesses in flight: what is read and not kept. Of what is moved once, half is read, about.
-  double bytesStreamed(const Candidate& c) const {
-    return (missing(c) * static_cast<double>(work_.bytesOnce) / 2 + rereadBytes(c)) * rowOverhead(c);
+  // Read of what is kept, and all that is written, which no thread waits for.
+  double otherBytes(const Candidate& c) const {
+    return ((1 - missing(c)) * static_cast<double>(work_.bytesRead) + static_cast<double>(work_.bytesWritten)) * overhead(c);
   }
-  double streamedInFlight(const Candidate& c) const {
-    const auto access = static_cast<double>(c.cut.accessElements) * static_cast<double>(sizeOf(p_.dtype));
-    return work_.reads * access * c.cut.threads;
-  }
+
+  double overhead(const Candidate& c) const { return 1 + kRowOverhead / static_cast<double>(rowBytes(c.cut)); }
 
   // Contiguous bytes that a block's threads access together.
   int64_t rowBytes(const Cut& cut) const {
@@ -182,20 +195,23 @@ class Search {
     return (cut.way == Way::Planes ? cut.planes.threadsX : cut.columns.threadsX) * cut.accessElements * element;
   }
 
-  // Every block of a grid's team reads what all of them have, and the second-level cache serves it, in about half of memory's latency. Some
-  // loads go together (addUp() in team.cuh).
+  // Every block of a grid's team reads what all of them have, and the second-level cache serves it.
   double exchange(const Candidate& c) const {
     if (c.team.kind != TeamKind::Grid) return 0;
     const double read = static_cast<double>(c.cut.blocks) * c.cut.blocks * static_cast<double>(p_.channels) * work_.bytesTold;
-    const int64_t loads = ceilDiv(int64_t{c.cut.blocks} * c.cut.channels, c.cut.threads);  // of a thread, at least
-    const auto meetings = static_cast<double>(ceilDiv(c.cut.pieces, c.team.teams));
-    const double waits = static_cast<double>(ceilDiv(loads, kLoadsTogether)) * tuning_.latency / 2;
-    return read / (device_.bytesPerSecond * tuning_.cacheBandwidth) + meetings * waits;
+    return read / (device_.bytesPerSecond * tuning_.cacheBandwidth);
   }
 
-  double meeting(TeamKind kind) const {
-    if (kind == TeamKind::Block) return 0;
-    return kind == TeamKind::Cluster ? tuning_.clusterMeeting : tuning_.gridMeeting;
+  double meeting(const Candidate& c) const {
+    if (c.team.kind == TeamKind::Block) return 0;
+    return c.team.kind == TeamKind::Cluster ? tuning_.clusterMeeting : tuning_.gridMeeting + adding(c.cut);
+  }
+
+  // Seconds that a block takes to add up what all blocks of a grid's team told: each lane waits for one batch of loads after the other.
+  double adding(const Cut& cut) const {
+    const int64_t lanes = std::min(kLanesPerChannel * cut.channels, int64_t{cut.threads});
+    const int64_t values = ceilDiv(int64_t{cut.channels} * cut.blocks, lanes);
+    return static_cast<double>(ceilDiv(values, kPartialsBeside)) * kCacheLatency + static_cast<double>(values) * kAddition;
   }
 
   const Problem& p_;

@@ -14,12 +14,13 @@ struct TeamWork {
   Way way = Way::Runs;
   bool wide = true;
   bool mask = false;
-  uint32_t keptTensors = 1;    // that are worth keeping
-  uint32_t reads = 4;          // accesses that a thread has in flight while it reads what it does not keep, of all tensors
-  int64_t bytesOnce = 0;       // moved in any case
+  uint32_t keptTensors = 1;  // that are worth keeping
+  int64_t bytesRead = 0;     // in any case
+  int64_t bytesWritten = 0;
   int64_t bytesPerReread = 0;  // for each element that is not kept
   uint32_t bytesTold = 16;     // for each channel of the piece, by each block to the others of its team
   uint32_t compute = 4;        // bytes of a value in arithmetic
+  uint32_t readInFlight = 64;  // bytes that a thread has asked for at a time, of what it does not keep
 };
 
 struct Candidate {

@@ -58,12 +58,12 @@ class Planner {
     TeamWork work;
     work.mask = r_.mask && whole;
     work.keptTensors = whole ? 1 : 0;
-    work.bytesOnce = whole ? forwardReads() + forwardWrites() : sizes_.tensor;
+    work.bytesRead = whole ? forwardReads() : sizes_.tensor;
+    work.bytesWritten = whole ? forwardWrites() : 0;
     work.bytesPerReread = whole ? sizes_.element : 0;
-    work.reads = kForwardReads;
     Step& step = team(Kernel::ForwardOfRuns, work, 4 * sizes_.compute);
-    step.bytesRead += (whole ? forwardReads() : sizes_.tensor) + runningBytes();
-    step.bytesWritten += (whole ? forwardWrites() : 0) + statisticsBytes() + runningBytes();
+    step.bytesRead += work.bytesRead + runningBytes();
+    step.bytesWritten += work.bytesWritten + statisticsBytes() + runningBytes();
     if (!whole) transformInOrder();
   }
 
@@ -74,20 +74,11 @@ class Planner {
     // Both passes ask for the side of the pre-activation.
     const int64_t reads = (r_.needsInput() ? 2 : 1) * sizes_.tensor + (r_.constantStatistics ? 1 : 2) * sideBytes();
     const int64_t writes = sizes_.tensor * (r_.gradResidual ? 2 : 1);
-    work.bytesOnce = reads + writes;
-    work.reads = 2 * readsOfBackward();
+    work.bytesRead = reads;
+    work.bytesWritten = writes;
     Step& step = team(Kernel::BackwardOfRuns, work, 2 * sizes_.compute);
     step.bytesRead += reads;
     step.bytesWritten += writes + parameterGradientBytes();
-  }
-
-  // Of each of its two tensors.
-  uint32_t readsOfBackward() const {
-    const auto width = static_cast<uint32_t>(accessWidth(p_, wide()));
-    const Way way = wayOf(p_, wide(), false);
-    const uint32_t parts = way == Way::Columns ? width : (way == Way::Planes ? 2 : 1);
-    const bool smooth = p_.activation != Activation::Identity && !gradientNeedsOnlySign(p_.activation);
-    return backwardReads(smooth, width, parts, p_.dtype == DType::Float64);
   }
 
   // ---- kernels of teams ----
@@ -98,6 +89,7 @@ class Planner {
     work.way = wayOf(p_, work.wide, work.mask);
     work.compute = static_cast<uint32_t>(sizes_.compute);
     work.bytesTold = static_cast<uint32_t>(told);
+    work.readInFlight = static_cast<uint32_t>(readInFlight(work.way));
     const Candidate best = choose(work);
     plan_.cut = best.cut;
     plan_.team = best.team;
@@ -117,6 +109,15 @@ class Planner {
     step.bytesRead += blocks * blocks * sizes_.channels * told;
     step.bytesWritten = blocks * sizes_.channels * told + int64_t{best.team.teams} * static_cast<int64_t>(sizeof(uint32_t));
     return step;
+  }
+
+  int64_t readInFlight(Way way) const {
+    const auto width = static_cast<uint32_t>(accessWidth(p_, wide()));
+    const int64_t bytes = width * sizes_.element;
+    if (r_.operation != Operation::Backward) return kForwardReads * bytes;
+    const bool smooth = p_.activation != Activation::Identity && !gradientNeedsOnlySign(p_.activation);
+    const uint32_t parts = way == Way::Columns ? width : (way == Way::Planes ? 2 : 1);
+    return backwardReads(smooth, width, parts, sizes_.compute == 8) * (r_.needsInput() ? 2 : 1) * bytes;
   }
 
   Candidate choose(const TeamWork& work) {

@@ -303,37 +303,99 @@ void checkResNet() {
   }
 }
 
-// ---- how it is predicted ----
+// ---- how they are predicted ----
 
-// Of a ResNet-50's first batch norm, 256 pictures: 6 times what multiprocessors can keep.
-Plan planOfStem(Operation operation, DType dtype, bool last) {
-  constexpr int64_t kBatch = 256, kArea = 112 * 112;
+// A layer with channels last.
+Request rowsOf(int64_t batch, const Layer& layer, DType dtype, Operation operation) {
   Request request;
   request.operation = operation;
   request.running = request.gradWeight = request.gradBias = true;
-  request.problem.outer = last ? kBatch * kArea : kBatch;
-  request.problem.channels = 64;
-  request.problem.inner = last ? 1 : kArea;
+  request.problem.outer = batch * layer.side * layer.side;
+  request.problem.channels = layer.channels;
+  request.problem.inner = 1;
   request.problem.dtype = dtype;
-  return plan(request, kH200);
+  return request;
 }
 
-// What is not kept is read with few accesses of a thread in flight: there should be many threads. 32 KiB of a multiprocessor hide the
-// latency of 0.7 us at 4.3 TB/s; forward has 64 bytes of a thread in flight.
+// What does not fit the chip is read by as many threads as there are registers for: few of them do not ask enough of memory at a time.
 void checkStreaming() {
-  for (const DType dtype : {DType::Float32, DType::BFloat16}) {
-    const Plan made = planOfStem(Operation::TrainingForward, dtype, true);
-    CHECK(made.team.keptSteps < made.cut.steps / 2);
-    CHECK(made.steps[0].blocksPerProcessor * made.steps[0].shape.block >= 512);
+  int streaming = 0;
+  for (const Operation operation : {Operation::TrainingForward, Operation::Backward}) {
+    for (const DType dtype : {DType::Float32, DType::BFloat16}) {
+      for (const Layer& layer : kLayers) {
+        const Plan made = plan(rowsOf(256, layer, dtype, operation), kH200);
+        if (2 * made.team.keptSteps >= made.cut.steps) continue;
+        ++streaming;
+        CHECK(made.steps[0].blocksPerProcessor * made.steps[0].shape.block >= 512);
+      }
+    }
   }
+  CHECK(streaming >= 16);
 }
 
-// All blocks of a team wait at the same time: blocks that share a multiprocessor should be of several teams.
-void checkWaiting() {
-  for (const DType dtype : {DType::Float32, DType::BFloat16}) {
-    const Plan made = planOfStem(Operation::Backward, dtype, false);
-    CHECK(made.team.kind == TeamKind::Grid && made.team.teams >= 2);
-  }
+// Four accesses of 16 bytes for each of 256 threads, every 0.7 us, are all that is read twice: little of it is kept.
+void checkFewThreads() {
+  DeviceProperties gpu = kH200;
+  gpu.registersPerMultiprocessor /= 2;
+  const Request request = rowsOf(256, {64, 112}, DType::Float32, Operation::TrainingForward);
+  const Plan made = plan(request, gpu);
+  CHECK(made.cut.threads * made.steps[0].blocksPerProcessor == 256 && made.team.keptSteps * 10 < made.cut.steps);
+  const double tensor = 4.0 * static_cast<double>(request.problem.size());
+  CHECK(made.seconds >= 0.9 * 2 * tensor / (132 * 256 * 64 / 0.7e-6) + tensor / gpu.bytesPerSecond);
+}
+
+// Eight elements of two tensors at a time, where backward reads rows of 2-byte elements, are half of what a thread reads of 4-byte ones.
+void checkBatches() {
+  const auto bandwidth = [](DType dtype) {
+    const Request request = rowsOf(256, {256, 112}, dtype, Operation::Backward);
+    const Plan made = plan(request, kH200, Choice::parse("kept=0"));
+    return static_cast<double>(bytesOf(made)) / made.seconds;
+  };
+  CHECK(bandwidth(DType::BFloat16) < 0.9 * bandwidth(DType::Float32));
+}
+
+// How often the team whose plan this is waits for its blocks to meet, predicted.
+double waits(const Request& request, std::string choice) {
+  const Plan made = plan(request, kH200, Choice::parse(choice));
+  choice += ",shared=" + std::to_string(made.steps[0].shape.sharedBytes);
+  const auto seconds = [&](const char* meeting) { return plan(request, kH200, Choice::parse(choice + meeting)).seconds; };
+  return seconds(",gridMeeting=1") - seconds(",gridMeeting=0");
+}
+
+// While a team waits, the blocks of others that share its multiprocessors go on, but none of its own.
+void checkWaits() {
+  Request request;
+  request.problem.outer = 256;
+  request.problem.channels = 64;
+  request.problem.inner = 112 * 112;
+  request.operation = Operation::Backward;
+  const auto teams = [&](const char* choice) { return plan(request, kH200, Choice::parse(choice)).team.teams; };
+  CHECK(teams("team=grid,blocks=512,threads=128") == 1);
+  CHECK(std::abs(waits(request, "team=grid,blocks=512,threads=128") - 64) < 0.01);
+  CHECK(teams("team=grid,blocks=256,threads=128") == 2);
+  CHECK(std::abs(waits(request, "team=grid,blocks=256,threads=128") - (1 + 31 / 2.0)) < 0.01);
+}
+
+// Clusters of a size that has no place are not launched, and those that have it on some multiprocessors only take their time.
+void checkClusters() {
+  Request request;
+  request.problem.outer = 32;
+  request.problem.channels = 256;
+  request.problem.inner = 56 * 56;
+  DeviceProperties gpu = kH200;
+  const auto planned = [&](const char* choice) { return plan(request, gpu, Choice::parse(choice)); };
+  const Plan unknown = planned("");
+  CHECK(unknown.team.kind == TeamKind::Cluster);
+  const double seconds = planned("team=cluster,blocks=8").seconds;
+  gpu.clusters = {{0, 0, 66, 42, 32, 24, 20, 16, 16}};
+  CHECK(planned("").team.kind == TeamKind::Cluster && planned("").team.blocks == 8);
+  CHECK(planned("team=cluster,blocks=8").seconds >= seconds);
+  gpu.clusters[8] = 8;
+  CHECK(planned("team=cluster,blocks=8").seconds > 1.1 * seconds);
+  gpu.clusters[8] = 0;
+  CHECK(planned("team=cluster,blocks=8").team.blocks != 8);
+  gpu.clusters.fill(0);
+  CHECK(planned("team=cluster").team.kind != TeamKind::Cluster);
 }
 
 // ---- what is forced ----
@@ -384,7 +446,10 @@ int main() {
   checkProblems();
   checkResNet();
   checkStreaming();
-  checkWaiting();
+  checkFewThreads();
+  checkBatches();
+  checkWaits();
+  checkClusters();
   checkPinned();
   checkChoices();
 }

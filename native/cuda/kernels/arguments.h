@@ -18,6 +18,7 @@ struct LaunchShape {
   uint32_t block = 1;        // threads
   uint32_t sharedBytes = 0;  // dynamic
   uint32_t sharedLimit = 0;  // of the device
+  bool allowed = false;      // so much, by an earlier launch
   uint32_t cluster = 1;      // blocks that share their shared memory
   bool cooperative = false;  // all blocks run at once
 };

@@ -43,9 +43,19 @@ KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformInOrder(const TransformArgum
   }
 }
 
+// Any kernel can be asked what goes for all.
+using Plain = Variant<kVector<float>, true, ActivationKind::Identity>;
+
 void probeKernels(size_t sharedBytesOfDevice) {
-  using Plain = Variant<kVector<float>, true, ActivationKind::Identity>;
   allowSharedMemory(transformInOrder<float, Plain>, static_cast<uint32_t>(sharedBytesOfDevice));
+}
+
+int clustersAtOnce(uint32_t blocks, size_t sharedBytesOfDevice) {
+  LaunchShape shape;
+  shape.grid = shape.cluster = blocks;
+  shape.block = kTransformThreads;
+  shape.sharedBytes = static_cast<uint32_t>(sharedBytesOfDevice);
+  return clustersAtOnce(transformInOrder<float, Plain>, shape);
 }
 
 void launchTransform(const KernelChoice& choice, cudaStream_t stream, const TransformArguments<InOrderCut>& arguments) {

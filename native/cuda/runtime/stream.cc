@@ -35,6 +35,7 @@ Stream::Stream(Device& device) : device_(device), lane_(device.openLane()) {}
 
 Stream::~Stream() {
   if (counters_ != nullptr) device_.release(counters_);
+  if (exchange_ != nullptr) device_.release(exchange_);
 }
 
 void Stream::use(const void* const* first, const void* const* last) {
@@ -51,15 +52,25 @@ void Stream::adopt(const void* memory) {
   if (!device_.hasOneLane()) device_.pool().adopt(memory, lane_);
 }
 
+// Is there as long as the stream, and as long as a graph that is captured there.
+void* Stream::allocateOwn(size_t bytes) {
+  device_.select();
+  void* const memory = device_.pool().allocate(bytes, device_.homeOf(this), Memory::Count::No);
+  try {
+    if (device_.recording() != nullptr) use({memory});
+  } catch (...) {
+    device_.release(memory);
+    throw;
+  }
+  return memory;
+}
+
 uint32_t* Stream::counters() {
   constexpr size_t kBytes = kMeetingCounters * sizeof(uint32_t);
-  device_.select();
   if (counters_ == nullptr) {
-    const std::shared_ptr<Lane> home = device_.homeOf(this);
-    void* const memory = device_.pool().allocate(kBytes, home, Memory::Count::No);
+    void* const memory = allocateOwn(kBytes);
     try {
-      CUDA_CHECK(cudaMemsetAsync(memory, 0, kBytes, home->handle()));
-      if (device_.recording() != nullptr) use({memory});
+      CUDA_CHECK(cudaMemsetAsync(memory, 0, kBytes, device_.homeOf(this)->handle()));
     } catch (...) {
       device_.release(memory);
       throw;
@@ -67,6 +78,17 @@ uint32_t* Stream::counters() {
     counters_ = static_cast<uint32_t*>(memory);  // only when they are zero
   }
   return counters_;
+}
+
+// Work that is queued or captured uses what there was before: its release is in the order of the stream, and a graph keeps it.
+void* Stream::exchange(size_t bytes) {
+  if (bytes > exchangeBytes_) {
+    void* const memory = allocateOwn(bytes);
+    if (exchange_ != nullptr) device_.release(exchange_);
+    exchange_ = memory;
+    exchangeBytes_ = bytes;
+  }
+  return exchange_;
 }
 
 void Stream::begin(const char* action) const {

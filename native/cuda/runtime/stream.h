@@ -33,6 +33,8 @@ class Stream final : public cuda_batchnorm::Stream {
   void use(const void* const* first, const void* const* last);
   // kMeetingCounters of them, in device memory, zero; kernels leave them so. No other stream uses them.
   uint32_t* counters();
+  // At least so many bytes of device memory for one operation, of which the next one may make something else. No other stream uses them.
+  void* exchange(size_t bytes);
 
   void upload(void* destination, DType to, const void* host, DType from, int64_t count) override;
   void download(void* host, DType to, const void* source, DType from, int64_t count) override;
@@ -53,11 +55,14 @@ class Stream final : public cuda_batchnorm::Stream {
 
   void begin(const char* action) const;
   void adopt(const void* memory);
+  void* allocateOwn(size_t bytes);
   static void deliver(const std::vector<Arrival>& arrivals);
 
   Device& device_;
   std::shared_ptr<Lane> lane_;
   uint32_t* counters_ = nullptr;
+  void* exchange_ = nullptr;
+  size_t exchangeBytes_ = 0;
   std::vector<Arrival> arrivals_;  // until somebody waits for them
 };
 
