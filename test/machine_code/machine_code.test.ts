@@ -127,6 +127,29 @@ describe('accesses in SASS', () => {
   });
 });
 
+const LOOP_LEFT_BY_A_CALL = `
+	code for sm_80
+		Function : _Z1kv
+        /*0000*/                   LDC.64 R2, c[0x0][0x160] ;
+        /*0010*/                   LDG.E.128.CONSTANT R4, [R2.64] ;
+        /*0020*/               @P0 CALL.REL.NOINC 0x40 ;
+        /*0030*/                   BRA 0x10 ;
+        /*0040*/                   STG.E.128 [R2.64], R4 ;
+        /*0050*/                   EXIT ;
+`;
+
+describe('a call in SASS', () => {
+  it('may be how a loop is left', () => {
+    const [kernel] = [...readSass(LOOP_LEFT_BY_A_CALL)];
+    const blocks = basicBlocks(kernel!);
+    expect(accesses(kernel!, blocks).map(({ kind, pointers }) => [kind, ...pointers])).to.deep.equal([
+      ['load', 'param 0x160'],
+      ['store', 'param 0x160'],
+    ]);
+    expect(loopsOf(kernel!)).to.deep.equal({ 1: [1, 3] });
+  });
+});
+
 describe('accesses in PTX', () => {
   const [right] = readPtx(recorded('mutants.ptx'));
   const found = accesses(right!, basicBlocks(right!)).filter(({ bytes }) => bytes === 16);

@@ -47,8 +47,10 @@ function jump(words: readonly string[], operands: string, guarded: boolean): Jum
   const [name, kind] = words;
   if (name === 'EXIT' || name === 'RET') return { targets: [], falls: guarded };
   if (name === 'BRX' || name === 'BRXU') return { targets: [], falls: false, hidden: true };
-  if (name !== 'BRA') return undefined;
   const target = /0x[0-9a-f]+$/.exec(operands)?.[0];
+  // A place in the same function, from which there may be no return: the compiler leaves loops by such calls, too.
+  if (name === 'CALL' && target) return { targets: [Number(target).toString(16)], falls: true };
+  if (name !== 'BRA') return undefined;
   const sometimes = guarded || kind === 'DIV' || kind === 'CONV' || /\bU?P\d/.test(operands);
   return { targets: [Number(target).toString(16)], falls: sometimes };
 }

@@ -16,7 +16,7 @@ class Backward {
   using Sums = LaneSums<C, V, Walk::kParts>;  // of dz and of dz * (x - mean)
   static constexpr uint32_t kBatch = backwardReads(kind >= ActivationKind::Smooth, V, Walk::kParts, sizeof(C) == 8);
   static constexpr uint32_t kSettleAfter = 32;  // batches
-  static constexpr uint32_t kSideBatch = 2 * kBatch;
+  static constexpr uint32_t kSideBatch = kind >= ActivationKind::Smooth ? kBatch : 2 * kBatch;
 
  public:
   DEVICE Backward(const Arguments& a, Team<C>& team, uint32_t piece)

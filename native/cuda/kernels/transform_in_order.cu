@@ -8,7 +8,7 @@ namespace cuda_batchnorm::cuda {
 constexpr uint32_t kBatch = kTransformBatch;
 
 template <class S, class Variant>
-KERNEL LAUNCH_BOUNDS(kTransformThreads, 3) transformInOrder(const TransformArguments<InOrderCut> a) {
+KERNEL LAUNCH_BOUNDS(kTransformThreads, 2) transformInOrder(const TransformArguments<InOrderCut> a) {
   using C = Compute<S>;
   constexpr int V = Variant::width;
   using Chunk = ChunkInOrder<V, Variant::whole>;
