@@ -5,15 +5,14 @@ import { UsageError } from '../../../lib/cli/usage';
 import { nativeDevice } from '../../../lib/device';
 import type { Device } from '../../../lib/index';
 import { type Direct, peakOf } from './direct';
-import type { Point } from './measure';
+import type { Measured } from './measure';
 
-export interface Recording {
+export interface Recording extends Readonly<Measured> {
   /** Of the measurement. */
   date: string;
   gpu: string;
   capability: readonly [major: number, minor: number];
   direct: Direct;
-  points: readonly Point[];
 }
 
 export const gpuOf = ({ description }: Device): string => description.split(',')[0]!;
