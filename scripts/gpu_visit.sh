@@ -60,7 +60,7 @@ accuracy() {
 
 # What the constants of the plan are found by: npm run tune:gpu -- --from tune.json --write finds them, and puts them into
 # native/cuda/tuning.h.
-tune() { npm run tune:gpu -- --budget "$(budget 300)" --out "$folder/tune.json"; }
+tune() { npm run tune:gpu -- --measure-only --budget "$(budget 300)" --out "$folder/tune.json"; }
 
 # Ours beside cuDNN and PyTorch, as far as they are here; JSON and plots are for bench/results/gpu.
 bench() { npm run bench:gpu -- --budget "$(budget 480)" --out "$folder/bench.json"; }

@@ -6,7 +6,7 @@ import { expect } from 'chai';
 import type { GpuProblem } from '../../bench/gpu/problem';
 import { choicesFor, explain, TUNED_OPERATIONS, tinyProblems } from '../../bench/gpu/tune/candidates';
 import { asChoice, CONSTANTS, type Constants, constantsIn, withRow } from '../../bench/gpu/tune/constants';
-import { decisionsOf, meanRegret } from '../../bench/gpu/tune/decisions';
+import { checkGain, decisionsOf, meanRegret } from '../../bench/gpu/tune/decisions';
 import { type Direct, directConstants, measureDirect, peakOf } from '../../bench/gpu/tune/direct';
 import { errorOf, fitConstants, type Model } from '../../bench/gpu/tune/fit';
 import { type Measured, type Measuring, measurePoints, type Point } from '../../bench/gpu/tune/measure';
@@ -120,6 +120,14 @@ describe('tuning of the plan', () => {
     expect(meanRegret([backward!, forward!])).to.be.closeTo(0.25, 1e-12);
   });
 
+  it('refuses constants that lead to worse plans, whatever they explain', () => {
+    const points = timed([1e-5, 1.5e-5]);
+    const [good, bad] = [decisionsOf(points, [1, 2]), decisionsOf(points, [2, 1])];
+    checkGain({ decisions: { before: bad, after: good } });
+    checkGain({ decisions: { before: bad, after: bad } });
+    expect(() => checkGain({ decisions: { before: good, after: bad } })).to.throw('50.00 % longer than the best, instead of 0.00 %');
+  });
+
   it('tells the day and the GPU of the measurement, the constants, and each problem', () => {
     const text = inWords(tune(({ step }) => [step * 2, step], { ...RECORDING, points: timed([1e-5, 1.5e-5]) }, START));
     expect(text)
@@ -172,7 +180,15 @@ describe('tuning of the plan', () => {
       write: true,
       out: 'x.json',
     });
-    for (const wrong of [['--batches', '0'], ['--fast'], ['--rehearse', '--write'], ['--rehearse', '--from', 'x.json']]) {
+    for (const wrong of [
+      ['--batches', '0'],
+      ['--fast'],
+      ['--rehearse', '--write'],
+      ['--rehearse', '--from', 'x.json'],
+      ['--measure-only', '--write'],
+      ['--measure-only', '--from', 'x.json'],
+      ['--force'],
+    ]) {
       expect(() => parseOptions(wrong), wrong.join(' ')).to.throw(UsageError);
     }
     const { status, stderr } = run('--fast');
@@ -392,5 +408,11 @@ describeEmulated('tuning on an emulated GPU', function () {
     const { status, stdout } = run('--rehearse');
     expect(stdout).to.match(/^Rehearsed on Emulated .*: \d+ points; no times are shown and nothing is written\n$/);
     expect(status).to.equal(0);
+  });
+
+  it('measures without a fit, which is for later', () => {
+    const { status, stdout, stderr } = run('--rehearse', '--measure-only');
+    expect(status, stderr).to.equal(0);
+    expect(stdout).to.match(/^Rehearsed on Emulated .*: \d+ points;/);
   });
 });

@@ -6,6 +6,7 @@ import { UsageError } from '../../../lib/cli/usage';
 import type { Device } from '../../../lib/index';
 import { openGpu } from '../gpu';
 import { constantsIn, withRow } from './constants';
+import { checkGain } from './decisions';
 import { HELP, type Options, parseOptions } from './options';
 import { record } from './record';
 import { checkSameGpu, type Recording, readRecording } from './recording';
@@ -30,10 +31,37 @@ function keep(report: Recording | Tuned, { out, rehearse }: Options): void {
   renameSync(`${out}.tmp`, out);
 }
 
-function show(tuned: Tuned, table: string, { out, json, write }: Options): void {
+function show(tuned: Tuned, { out, json }: Options): void {
   process.stdout.write(json ? toJson(tuned) : `${describe(tuned)}\n`);
-  if (write) writeFileSync(TABLE, withRow(table, ...tuned.capability, tuned.constants.after, commentOf(tuned)));
-  console.error(`Written: ${out}${write ? ` and ${TABLE}; now npm run format, and build the addon anew` : ''}`);
+  console.error(`Written: ${out}`);
+}
+
+function writeRow(tuned: Tuned, table: string, { force }: Options): void {
+  if (!force) checkGain(tuned);
+  writeFileSync(TABLE, withRow(table, ...tuned.capability, tuned.constants.after, commentOf(tuned)));
+  console.error(`Written: ${TABLE}; now npm run format, and build the addon anew`);
+}
+
+function rehearsed(device: Device, { points }: Recording): void {
+  console.log(`Rehearsed on ${device.description}: ${points.length} points; no times are shown and nothing is written`);
+}
+
+function showPoints(recording: Recording, { out, json }: Options): void {
+  if (json) process.stdout.write(toJson(recording));
+  console.error(`Written: ${out}, ${recording.points.length} points; npm run tune:gpu -- --from fits to them`);
+}
+
+/** Fits the constants to what was measured. */
+function fitTo(recording: Recording, device: Device, options: Options): void {
+  const table = readFileSync(TABLE, 'utf8');
+  const tuned = tune(modelOf(device, recording.points), recording, constantsIn(table, ...recording.capability));
+  if (options.rehearse) {
+    describe(tuned);
+    return;
+  }
+  keep(tuned, options);
+  show(tuned, options);
+  if (options.write) writeRow(tuned, table, options);
 }
 
 async function main(): Promise<void> {
@@ -48,15 +76,9 @@ async function main(): Promise<void> {
   const recording = from === undefined ? await record(options, device, (part) => keep(part, options)) : reread(from, device);
   for (const line of shortfalls(recording)) console.error(line);
   if (recording.points.length === 0) throw new Error('Expected at least one choice to be measured but none was');
-  const table = readFileSync(TABLE, 'utf8');
-  const tuned = tune(modelOf(device, recording.points), recording, constantsIn(table, ...recording.capability));
-  if (options.rehearse) {
-    describe(tuned);
-    console.log(`Rehearsed on ${device.description}: ${tuned.points.length} points; no times are shown and nothing is written`);
-    return;
-  }
-  keep(tuned, options);
-  show(tuned, table, options);
+  if (!options.measureOnly) fitTo(recording, device, options);
+  if (options.rehearse) rehearsed(device, recording);
+  else if (options.measureOnly) showPoints(recording, options);
 }
 
 main().catch((error: unknown) => {
