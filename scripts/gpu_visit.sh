@@ -6,6 +6,7 @@
 # comes too late is skipped, and bench and tune measure less.
 # For machines that give back but a few files, and may end at any time: where GPU_VISIT_BACK is set, that folder has after each step
 # visit.tar.gz, which is all of GPU_VISIT_OUT, and of that bench.json, tune.json and summary.log also as they are.
+# Where the files are not in a repository, BENCH_COMMIT tells bench, tune and accuracy the commit that they are of.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

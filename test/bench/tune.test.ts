@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
 import type { GpuProblem } from '../../bench/gpu/problem';
+import { machine } from '../../bench/cpu/machine';
 import { choicesFor, explain, TUNED_OPERATIONS, tinyProblems } from '../../bench/gpu/tune/candidates';
 import { asChoice, CONSTANTS, type Constants, constantsIn, withRow } from '../../bench/gpu/tune/constants';
 import { checkGain, decisionsOf, meanRegret } from '../../bench/gpu/tune/decisions';
@@ -51,6 +52,11 @@ const DIRECT: Direct = { peakBytesPerSecond: 4e12, copyBytesPerSecond: 3.5e12, l
 
 const RECORDING: Recording = {
   date: '2026-01-02T03:04Z',
+  commit: 'abc',
+  machine: machine(),
+  state: { description: 'A GPU', version: 'CUDA 13.0', state: null },
+  rounds: 5,
+  budgetSeconds: 420,
   gpu: 'A GPU',
   capability: [9, 0],
   direct: DIRECT,
@@ -331,6 +337,9 @@ describeEmulated('tuning on an emulated GPU', function () {
     ]);
     expect(parts.at(-1)).to.deep.equal(JSON.parse(JSON.stringify(recording)));
 
+    expect(recording).to.deep.include({ machine: machine(), rounds: 1, budgetSeconds: 420 });
+    expect(recording.state).to.include({ description: device.description }).and.to.have.property('version').that.includes('emulated');
+    expect(recording).to.include.keys('date', 'commit', 'gpu', 'capability', 'direct');
     const names = ['tiny [4,8,6,6] channels first float32', 'tiny [4,8,6,6] channels last float32'];
     expect((await record({ ...options, budget: 0 }, device, () => {})).leftOut).to.deep.equal(names);
   });

@@ -1,8 +1,10 @@
 /** Measures all that the constants are found by. */
 
 import type { Device } from '../../../lib/index';
+import { commit, machine } from '../../cpu/machine';
 import { Budget } from '../budget';
 import { Clock } from '../clock';
+import { describeGpu } from '../gpu';
 import { type GpuProblem, problemName } from '../problem';
 import { problems, tinyProblems } from './candidates';
 import { measureDirect } from './direct';
@@ -20,6 +22,11 @@ export async function record(options: Options, device: Device, keep: (recording:
   const measured = { points: [], failures: [], leftOut: [] };
   const recording: Recording = {
     date: new Date().toISOString(),
+    commit: commit(),
+    machine: machine(),
+    state: describeGpu(device),
+    rounds,
+    budgetSeconds: options.budget,
     gpu: gpuOf(device),
     capability: capabilityOf(device),
     direct: await measureDirect(device, stream, clock, sizes),
