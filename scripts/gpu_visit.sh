@@ -1,21 +1,28 @@
 #!/usr/bin/env bash
-# Everything that needs a real GPU, in one go, the smallest first: npm run gpu:visit [-- STEP ...]
+# Everything that needs a real GPU, in one go, what matters most first: npm run gpu:visit [-- STEP ...]
 # A step that fails does not keep the others from running. Each writes <step>.log to the folder GPU_VISIT_OUT (out/gpu_visit where that is
-# not set); summary.log comes last. No step takes longer than GPU_VISIT_SECONDS (600).
+# not set); summary.log grows by a line after each.
+# No step takes longer than GPU_VISIT_SECONDS (600), and all of them together no longer than GPU_VISIT_TOTAL seconds, where that is set: what
+# comes too late is skipped, and bench and tune measure less.
+# For machines that give back but a few files, and may end at any time: where GPU_VISIT_BACK is set, that folder has after each step
+# visit.tar.gz, which is all of GPU_VISIT_OUT, and of that bench.json, tune.json and summary.log also as they are.
+# Where the files are not in a repository, BENCH_COMMIT tells bench, tune and accuracy the commit that they are of.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 folder=${GPU_VISIT_OUT:-out/gpu_visit}
 export CUDAARCHS=${CUDAARCHS:-90}
 export skipped=77 # the status of a step that says, last, why it was not taken
-mkdir -p "$folder"
+back=${GPU_VISIT_BACK:-}
+total=${GPU_VISIT_TOTAL:-1000000} # where it is not set, more than any visit takes
+mkdir -p "$folder" ${back:+"$back"}
 
 build() { npm run build; }
 
 # Fails where the addon has no GPU, with the reason.
 machine() {
-  nvidia-smi
-  nvcc --version
+  nvidia-smi || echo 'nvidia-smi is not here, or fails'
+  nvcc --version || echo 'nvcc is not here, or fails'
   node --import tsx -e "
     const { Device } = require('./lib');
     console.log(process.version, Device.report());
@@ -52,30 +59,58 @@ accuracy() {
   npm run bench:accuracy -- --out "$folder/accuracy.json"
 }
 
-# The constants of the plan, for native/cuda/tuning.h: npm run tune:gpu -- --from tune.json --write puts them there.
-tune() { npm run tune:gpu -- --budget 300 --out "$folder/tune.json"; }
+# What the constants of the plan are found by: npm run tune:gpu -- --from tune.json --write finds them, and puts them into
+# native/cuda/tuning.h.
+tune() { npm run tune:gpu -- --measure-only --budget "$(budget 300)" --out "$folder/tune.json"; }
 
 # Ours beside cuDNN and PyTorch, as far as they are here; JSON and plots are for bench/results/gpu.
-bench() { npm run bench:gpu -- --out "$folder/bench.json"; }
+bench() { npm run bench:gpu -- --budget "$(budget 480)" --out "$folder/bench.json"; }
 
-steps=(build machine tests plans validate bench tune accuracy memcheck racecheck)
+# budget MOST: the seconds to measure in, which leave time to begin and to end, and half of the visit's to the steps that follow.
+budget() { least "$1" $((limit * 4 / 5)) $((remaining / 2)); }
+
+least() { printf '%s\n' "$@" | sort -n | head -n 1; }
+
+# Runs a step for no longer than `limit`, and tells what became of it.
+take() {
+  local start=$SECONDS result
+  timeout -k 10 "$limit" bash -euo pipefail -c "$1" </dev/null 2>&1 | tee "$folder/$1.log"
+  local status=${PIPESTATUS[0]}
+  case $status in
+    0) result=ok ;;
+    "$skipped") result="skipped: $(tail -n 1 "$folder/$1.log")" ;;
+    124 | 137) result="FAILED: not done after $limit s" failed=1 ;;
+    *) result="FAILED with status $status" failed=1 ;;
+  esac
+  summary+=("$1: $result, $((SECONDS - start)) s")
+}
+
+# The archive is never there in part.
+bring_back() {
+  tar czf "$back/visit.tar.gz.tmp" -C "$folder" . && mv "$back/visit.tar.gz.tmp" "$back/visit.tar.gz"
+  for file in bench.json tune.json summary.log; do
+    [ ! -f "$folder/$file" ] || cp "$folder/$file" "$back"
+  done
+}
+
+steps=(build machine tests bench tune validate accuracy plans memcheck racecheck)
 [ $# -gt 0 ] && steps=("$@")
-export -f "${steps[@]}" checked
-export folder
+export -f "${steps[@]}" checked budget least
+export folder limit remaining
 summary=()
 failed=0
 for step in "${steps[@]}"; do
   printf '\n=== %s ===\n' "$step"
-  start=$SECONDS
-  timeout "${GPU_VISIT_SECONDS:-600}" bash -euo pipefail -c "$step" </dev/null 2>&1 | tee "$folder/$step.log"
-  status=${PIPESTATUS[0]}
-  case $status in
-    0) result=ok ;;
-    "$skipped") result="skipped: $(tail -n 1 "$folder/$step.log")" ;;
-    *) result="FAILED with status $status" failed=1 ;;
-  esac
-  summary+=("$step: $result, $((SECONDS - start)) s")
+  remaining=$((total - SECONDS))
+  limit=$(least "${GPU_VISIT_SECONDS:-600}" $((remaining - 15))) # the rest is for the end of the step and of the visit
+  if [ "$limit" -lt 5 ]; then
+    summary+=("$step: skipped: no time left")
+  else
+    take "$step"
+  fi
+  printf '%s\n' "${summary[@]}" >"$folder/summary.log"
+  [ -z "$back" ] || bring_back
 done
 printf '\n'
-printf '%s\n' "${summary[@]}" | tee "$folder/summary.log"
+cat "$folder/summary.log"
 exit $failed

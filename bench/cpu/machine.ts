@@ -21,8 +21,12 @@ export function machine(): Machine {
   };
 }
 
-/** The commit that was measured, with `+changes` where the working tree differs from it; null outside of a repository. */
+/**
+ * The commit that was measured, with `+changes` where the working tree differs from it; null outside of a repository. A copy of the files
+ * without one, on a machine that is lent, is told by BENCH_COMMIT.
+ */
 export function commit(): string | null {
+  if (process.env.BENCH_COMMIT) return process.env.BENCH_COMMIT;
   const git = (...args: string[]) =>
     execFileSync('git', args, { cwd: __dirname, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {

@@ -3,6 +3,7 @@ import type { Contender } from '../../bench/cpu/contender';
 import { timeCalls } from '../../bench/cpu/contender';
 import { EPS, inputOf, parametersOf } from '../../bench/cpu/data';
 import { type Copy, startCopy, startFloor } from '../../bench/cpu/helper';
+import { commit } from '../../bench/cpu/machine';
 import { measure } from '../../bench/cpu/measure';
 import { openSession } from '../../bench/cpu/onnxruntime';
 import { parseOptions } from '../../bench/cpu/options';
@@ -46,6 +47,17 @@ function expectClose(actual: ArrayLike<number>, wanted: Float64Array): void {
 }
 
 describe('CPU benchmark', () => {
+  it('knows the commit of files that were copied without their repository', () => {
+    const before = process.env.BENCH_COMMIT;
+    process.env.BENCH_COMMIT = '0123abc';
+    try {
+      expect(commit()).to.equal('0123abc');
+    } finally {
+      if (before === undefined) delete process.env.BENCH_COMMIT;
+      else process.env.BENCH_COMMIT = before;
+    }
+  });
+
   it('sums times up by order statistics', () => {
     expect(quantile([4, 1, 3, 2], 0.5)).to.equal(2.5);
     expect(summarize([5, 1, 4, 2, 3])).to.deep.equal({ median: 3, min: 1, lowerQuartile: 2, upperQuartile: 4, samples: 5 });

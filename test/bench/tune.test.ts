@@ -3,15 +3,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
+import type { GpuProblem } from '../../bench/gpu/problem';
+import { machine } from '../../bench/cpu/machine';
 import { choicesFor, explain, TUNED_OPERATIONS, tinyProblems } from '../../bench/gpu/tune/candidates';
 import { asChoice, CONSTANTS, type Constants, constantsIn, withRow } from '../../bench/gpu/tune/constants';
-import { decisionsOf, meanRegret } from '../../bench/gpu/tune/decisions';
+import { checkGain, decisionsOf, meanRegret } from '../../bench/gpu/tune/decisions';
 import { type Direct, directConstants, measureDirect, peakOf } from '../../bench/gpu/tune/direct';
 import { errorOf, fitConstants, type Model } from '../../bench/gpu/tune/fit';
-import { measurePoints, type Point } from '../../bench/gpu/tune/measure';
+import { type Measured, type Measuring, measurePoints, type Point } from '../../bench/gpu/tune/measure';
 import { parseOptions } from '../../bench/gpu/tune/options';
+import { record } from '../../bench/gpu/tune/record';
 import { capabilityOf, checkSameGpu, gpuOf, type Recording, readRecording } from '../../bench/gpu/tune/recording';
-import { describe as inWords } from '../../bench/gpu/tune/report';
+import { describe as inWords, shortfalls } from '../../bench/gpu/tune/report';
 import { modelOf, tune } from '../../bench/gpu/tune/tune';
 import { ACTIVATION_CODES, DTYPE_CODES } from '../../lib/addon';
 import { UsageError } from '../../lib/cli/usage';
@@ -46,6 +49,21 @@ const timed = (seconds: readonly number[]): Point[] =>
   seconds.map((one, i) => ({ problem: PROBLEM!, operation: 'backward', choice: `way ${i}`, seconds: one }));
 
 const DIRECT: Direct = { peakBytesPerSecond: 4e12, copyBytesPerSecond: 3.5e12, launchSeconds: 2.5e-6 };
+
+const RECORDING: Recording = {
+  date: '2026-01-02T03:04Z',
+  commit: 'abc',
+  machine: machine(),
+  state: { description: 'A GPU', version: 'CUDA 13.0', state: null },
+  rounds: 5,
+  budgetSeconds: 420,
+  gpu: 'A GPU',
+  capability: [9, 0],
+  direct: DIRECT,
+  points: [],
+  failures: [],
+  leftOut: [],
+};
 
 const START = constantsIn(TABLE, 9, 0);
 
@@ -87,7 +105,7 @@ describe('tuning of the plan', () => {
     expect(directConstants(DIRECT)).to.deep.equal({ bandwidth: 0.875, launch: 2.5e-6 });
     const points = timed([1e-5, 2e-5]);
     const model: Model = ({ launch, piece }) => [launch + piece, launch + 2 * piece];
-    const { constants } = tune(model, { date: '2026-01-02T03:04Z', gpu: 'A GPU', capability: [9, 0], direct: DIRECT, points }, START);
+    const { constants } = tune(model, { ...RECORDING, points }, START);
     expect(constants.before).to.equal(START);
     expect(constants.after).to.include({ bandwidth: 0.875, launch: 2.5e-6 });
     expect(constants.after.piece).to.be.within(7.5e-6, 8.75e-6);
@@ -108,20 +126,30 @@ describe('tuning of the plan', () => {
     expect(meanRegret([backward!, forward!])).to.be.closeTo(0.25, 1e-12);
   });
 
+  it('refuses constants that lead to worse plans, whatever they explain', () => {
+    const points = timed([1e-5, 1.5e-5]);
+    const [good, bad] = [decisionsOf(points, [1, 2]), decisionsOf(points, [2, 1])];
+    checkGain({ decisions: { before: bad, after: good } });
+    checkGain({ decisions: { before: bad, after: bad } });
+    expect(() => checkGain({ decisions: { before: good, after: bad } })).to.throw('50.00 % longer than the best, instead of 0.00 %');
+  });
+
   it('tells the day and the GPU of the measurement, the constants, and each problem', () => {
-    const recording = {
-      date: '2026-01-02T03:04Z',
-      gpu: 'A GPU',
-      capability: [9, 0],
-      direct: DIRECT,
-      points: timed([1e-5, 1.5e-5]),
-    } as const;
-    const text = inWords(tune(({ step }) => [step * 2, step], recording, START));
+    const text = inWords(tune(({ step }) => [step * 2, step], { ...RECORDING, points: timed([1e-5, 1.5e-5]) }, START));
     expect(text)
       .to.match(/tiny \[4,8,6,6\] channels first float32, backward +way 0 +way 1 +10\.0 +50\.0 % +50\.0 %\n/)
       .and.match(/\nbandwidth +measured +0\.9 +0\.875\n/)
       .and.match(/\nstep +fitted /)
       .and.match(/\n {4}\{9, 0, 0\.875, .*\}, {2}\/\/ A GPU, measured 2026-01-02$/);
+  });
+
+  it('tells what could not be measured, and what there was no time for', () => {
+    expect(shortfalls(RECORDING)).to.deep.equal([]);
+    const failures = ['way 1', 'way 2'].map((choice) => ({ problem: PROBLEM!, choice, reason: 'backward: no such launch' }));
+    expect(shortfalls({ ...RECORDING, failures, leftOut: ['one', 'another'] })).to.deep.equal([
+      'Not measured, because it failed: 2, first tiny [4,8,6,6] channels first float32, way 1: backward: no such launch',
+      'Not measured, because there was no time left: one; another',
+    ]);
   });
 
   it('reads the row of a compute capability, or the one before it', () => {
@@ -158,7 +186,15 @@ describe('tuning of the plan', () => {
       write: true,
       out: 'x.json',
     });
-    for (const wrong of [['--batches', '0'], ['--fast'], ['--rehearse', '--write'], ['--rehearse', '--from', 'x.json']]) {
+    for (const wrong of [
+      ['--batches', '0'],
+      ['--fast'],
+      ['--rehearse', '--write'],
+      ['--rehearse', '--from', 'x.json'],
+      ['--measure-only', '--write'],
+      ['--measure-only', '--from', 'x.json'],
+      ['--force'],
+    ]) {
       expect(() => parseOptions(wrong), wrong.join(' ')).to.throw(UsageError);
     }
     const { status, stderr } = run('--fast');
@@ -209,6 +245,7 @@ describeEmulated('tuning on an emulated GPU', function () {
     const error = normal(1);
     const peak = peakOf(native());
     return {
+      ...RECORDING,
       date: '2026-01-02T03:04:05Z',
       gpu: gpuOf(device).replace('Emulated ', ''),
       capability: capabilityOf(device),
@@ -260,6 +297,53 @@ describeEmulated('tuning on an emulated GPU', function () {
     expect(peakOf(native()) / ((2 * 3201e6 * 6144) / 8)).to.be.closeTo(1, 1e-3);
   });
 
+  const measured = async (problems: readonly GpuProblem[], measuring: Omit<Measuring, 'onProblem' | 'onMeasured'>): Promise<Measured> => {
+    const into: Measured = { points: [], failures: [], leftOut: [] };
+    await measurePoints(problems, { ...measuring, onProblem: () => {}, onMeasured: () => {} }, into);
+    return into;
+  };
+
+  it('goes on where a way, or a whole problem, cannot be measured, and says which and why', async () => {
+    const [problem] = tinyProblems();
+    const choices = choicesFor(native(), problem!, 'backward');
+    let turns = 0;
+    const cold = async () => {
+      if (++turns % choices.length === 2) throw new Error('a launch failed');
+      return 1e-5;
+    };
+    const impossible: GpuProblem = { ...problem!, shape: [4, 0, 6, 6] };
+    const budget = { left: () => 1 } as never;
+    const measuring = { device, stream: device.createStream(), clock: { cold }, rounds: 1, budget };
+    const { points, failures, leftOut } = await measured([impossible, problem!], measuring);
+    expect(failures[0]).to.deep.include({ problem: impossible, choice: null });
+    expect(failures[0]!.reason).to.not.equal('');
+    const reasons = TUNED_OPERATIONS.map((operation) => `${operation}: a launch failed`);
+    expect(failures.slice(1).map(({ reason }) => reason)).to.deep.equal(reasons);
+    expect(failures.at(-1)!.choice).to.equal(choices[1]);
+    const backward = points.filter(({ operation }) => operation === 'backward').map(({ choice }) => choice);
+    expect(backward).to.deep.equal(choices.toSpliced(1, 1));
+    expect(leftOut).to.deep.equal([]);
+  });
+
+  it('keeps the recording problem by problem, and names what the budget left out', async () => {
+    const kept: string[] = [];
+    const options = parseOptions(['--rehearse']);
+    const recording = await record(options, device, (part) => kept.push(JSON.stringify(part)));
+    const parts = kept.map((text) => JSON.parse(text) as Recording);
+    const counts = tinyProblems().map((one) => parts.map(({ points }) => points.some(({ problem }) => problem.layout === one.layout)));
+    expect(counts).to.deep.equal([
+      [false, true, true],
+      [false, false, true],
+    ]);
+    expect(parts.at(-1)).to.deep.equal(JSON.parse(JSON.stringify(recording)));
+
+    expect(recording).to.deep.include({ machine: machine(), rounds: 1, budgetSeconds: 420 });
+    expect(recording.state).to.include({ description: device.description }).and.to.have.property('version').that.includes('emulated');
+    expect(recording).to.include.keys('date', 'commit', 'gpu', 'capability', 'direct');
+    const names = ['tiny [4,8,6,6] channels first float32', 'tiny [4,8,6,6] channels last float32'];
+    expect((await record({ ...options, budget: 0 }, device, () => {})).leftOut).to.deep.equal(names);
+  });
+
   it('takes turns with the ways, and times each under its own choice', async () => {
     const stream = device.createStream();
     const problem = tinyProblems()[0]!;
@@ -278,7 +362,7 @@ describeEmulated('tuning on an emulated GPU', function () {
       warm: async () => 2e-6,
     };
     const budget = { left: () => 1 } as never;
-    const points = await measurePoints([problem], { device, stream, clock, rounds: 3, budget, onProblem: () => {} });
+    const { points } = await measured([problem], { device, stream, clock, rounds: 3, budget });
     const backward = points.filter(({ operation }) => operation === 'backward');
     const first = Math.min(...backward.map(({ seconds }) => seconds));
     expect(
@@ -333,5 +417,11 @@ describeEmulated('tuning on an emulated GPU', function () {
     const { status, stdout } = run('--rehearse');
     expect(stdout).to.match(/^Rehearsed on Emulated .*: \d+ points; no times are shown and nothing is written\n$/);
     expect(status).to.equal(0);
+  });
+
+  it('measures without a fit, which is for later', () => {
+    const { status, stdout, stderr } = run('--rehearse', '--measure-only');
+    expect(status, stderr).to.equal(0);
+    expect(stdout).to.match(/^Rehearsed on Emulated .*: \d+ points;/);
   });
 });

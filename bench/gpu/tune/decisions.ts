@@ -26,5 +26,20 @@ export function decisionsOf(points: readonly Point[], predicted: readonly number
 
 const timed = ({ choice, seconds }: Point) => ({ choice, seconds });
 
+interface Outcome {
+  decisions: { before: readonly Decision[]; after: readonly Decision[] };
+}
+
+/** Throws where the plans became worse, whatever the constants explain. */
+export function checkGain({ decisions: { before, after } }: Outcome): void {
+  const [was, is] = [meanRegret(before), meanRegret(after)];
+  if (is <= was) return;
+  const percent = (regret: number) => `${(100 * regret).toFixed(2)} %`;
+  throw new Error(
+    `Expected plans that take no longer than before but with these constants they take ${percent(is)} longer than the best, instead of ` +
+      `${percent(was)}: the row is not written, unless with --force`,
+  );
+}
+
 export const meanRegret = (decisions: readonly Decision[]): number =>
   decisions.reduce((sum, { regret }) => sum + regret, 0) / decisions.length;

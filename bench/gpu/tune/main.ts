@@ -1,43 +1,19 @@
 /** The tuning of the plan's constants: see options.ts for its command line. */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { UsageError } from '../../../lib/cli/usage';
 import type { Device } from '../../../lib/index';
-import { Budget } from '../budget';
-import { Clock } from '../clock';
 import { openGpu } from '../gpu';
-import { problemName } from '../problem';
-import { problems, tinyProblems } from './candidates';
 import { constantsIn, withRow } from './constants';
-import { measureDirect } from './direct';
-import { measurePoints } from './measure';
+import { checkGain } from './decisions';
 import { HELP, type Options, parseOptions } from './options';
-import { capabilityOf, checkSameGpu, gpuOf, type Recording, readRecording } from './recording';
-import { commentOf, describe } from './report';
+import { record } from './record';
+import { checkSameGpu, type Recording, readRecording } from './recording';
+import { commentOf, describe, shortfalls } from './report';
 import { modelOf, type Tuned, tune } from './tune';
 
 const TABLE = join(__dirname, '../../../native/cuda/tuning.h');
-
-async function record({ rehearse, batches, rounds, budget }: Options, device: Device): Promise<Recording> {
-  const stream = device.createStream();
-  const clock = await Clock.start(device, stream, rehearse ? 2 ** 16 : 2 ** 29);
-  const left = new Budget(budget);
-  return {
-    date: new Date().toISOString(),
-    gpu: gpuOf(device),
-    capability: capabilityOf(device),
-    direct: await measureDirect(device, stream, clock, { rounds, copyBytes: rehearse ? 2 ** 16 : 2 ** 30, tinyCalls: rehearse ? 2 : 100 }),
-    points: await measurePoints(rehearse ? tinyProblems() : problems(batches), {
-      device,
-      stream,
-      clock,
-      rounds,
-      budget: left,
-      onProblem: (problem) => console.error(problemName(problem)),
-    }),
-  };
-}
 
 function reread(file: string, device: Device): Recording {
   const recording = readRecording(file);
@@ -47,15 +23,45 @@ function reread(file: string, device: Device): Recording {
 
 const toJson = (report: Recording | Tuned): string => `${JSON.stringify(report, null, 2)}\n`;
 
-function keep(report: Recording | Tuned, { out }: Options): void {
+/** Whole at any time, also where the process is killed meanwhile. */
+function keep(report: Recording | Tuned, { out, rehearse }: Options): void {
+  if (rehearse) return;
   mkdirSync(dirname(out), { recursive: true });
-  writeFileSync(out, toJson(report));
+  writeFileSync(`${out}.tmp`, toJson(report));
+  renameSync(`${out}.tmp`, out);
 }
 
-function show(tuned: Tuned, table: string, { out, json, write }: Options): void {
+function show(tuned: Tuned, { out, json }: Options): void {
   process.stdout.write(json ? toJson(tuned) : `${describe(tuned)}\n`);
-  if (write) writeFileSync(TABLE, withRow(table, ...tuned.capability, tuned.constants.after, commentOf(tuned)));
-  console.error(`Written: ${out}${write ? ` and ${TABLE}; now npm run format, and build the addon anew` : ''}`);
+  console.error(`Written: ${out}`);
+}
+
+function writeRow(tuned: Tuned, table: string, { force }: Options): void {
+  if (!force) checkGain(tuned);
+  writeFileSync(TABLE, withRow(table, ...tuned.capability, tuned.constants.after, commentOf(tuned)));
+  console.error(`Written: ${TABLE}; now npm run format, and build the addon anew`);
+}
+
+function rehearsed(device: Device, { points }: Recording): void {
+  console.log(`Rehearsed on ${device.description}: ${points.length} points; no times are shown and nothing is written`);
+}
+
+function showPoints(recording: Recording, { out, json }: Options): void {
+  if (json) process.stdout.write(toJson(recording));
+  console.error(`Written: ${out}, ${recording.points.length} points; npm run tune:gpu -- --from fits to them`);
+}
+
+/** Fits the constants to what was measured. */
+function fitTo(recording: Recording, device: Device, options: Options): void {
+  const table = readFileSync(TABLE, 'utf8');
+  const tuned = tune(modelOf(device, recording.points), recording, constantsIn(table, ...recording.capability));
+  if (options.rehearse) {
+    describe(tuned);
+    return;
+  }
+  keep(tuned, options);
+  show(tuned, options);
+  if (options.write) writeRow(tuned, table, options);
 }
 
 async function main(): Promise<void> {
@@ -66,17 +72,13 @@ async function main(): Promise<void> {
   }
   // What an emulated GPU predicts is right: only its times are none.
   const device = openGpu(options.rehearse || options.from !== undefined);
-  const recording = options.from === undefined ? await record(options, device) : reread(options.from, device);
-  if (!options.rehearse) keep(recording, options); // first of all: to fit takes minutes, and can be done again
-  const table = readFileSync(TABLE, 'utf8');
-  const tuned = tune(modelOf(device, recording.points), recording, constantsIn(table, ...recording.capability));
-  if (options.rehearse) {
-    describe(tuned);
-    console.log(`Rehearsed on ${device.description}: ${tuned.points.length} points; no times are shown and nothing is written`);
-    return;
-  }
-  keep(tuned, options);
-  show(tuned, table, options);
+  const { from } = options;
+  const recording = from === undefined ? await record(options, device, (part) => keep(part, options)) : reread(from, device);
+  for (const line of shortfalls(recording)) console.error(line);
+  if (recording.points.length === 0) throw new Error('Expected at least one choice to be measured but none was');
+  if (!options.measureOnly) fitTo(recording, device, options);
+  if (options.rehearse) rehearsed(device, recording);
+  else if (options.measureOnly) showPoints(recording, options);
 }
 
 main().catch((error: unknown) => {

@@ -5,8 +5,9 @@ import { batchNormBackward, batchNormTraining, type Device, type Stream, Tensor 
 import { median } from '../../cpu/statistics';
 import type { Budget } from '../budget';
 import type { Clock } from '../clock';
+import { reasonOf } from '../failures';
 import { parametersOf, repeated, SEEDS } from '../inputs';
-import { axisOf, type GpuProblem, memoryShape } from '../problem';
+import { axisOf, type GpuProblem, memoryShape, problemName } from '../problem';
 import { choicesFor, TUNED_OPERATIONS, type TunedOperation } from './candidates';
 
 /** One way to do one thing, and how long it took. */
@@ -17,6 +18,20 @@ export interface Point {
   seconds: number;
 }
 
+/** What could not be measured: a choice, or where there is none all that was left of the problem. */
+export interface FailedChoice {
+  problem: GpuProblem;
+  choice: string | null;
+  reason: string;
+}
+
+export interface Measured {
+  points: Point[];
+  failures: FailedChoice[];
+  /** The problems that the budget did not suffice for. */
+  leftOut: string[];
+}
+
 export interface Measuring {
   device: Device;
   stream: Stream;
@@ -24,40 +39,60 @@ export interface Measuring {
   rounds: number;
   budget: Budget;
   onProblem: (problem: GpuProblem) => void;
+  /** After each problem, measured or not. */
+  onMeasured: () => void;
 }
 
-/** Problem by problem, until the budget is spent. */
-export async function measurePoints(problems: readonly GpuProblem[], measuring: Measuring): Promise<Point[]> {
-  const points: Point[] = [];
+/** Adds to what is measured problem by problem, until the budget is spent. Nothing that fails ends it. */
+export async function measurePoints(problems: readonly GpuProblem[], measuring: Measuring, measured: Measured): Promise<void> {
   for (const problem of problems) {
-    if (measuring.budget.left() === 0) break;
-    measuring.onProblem(problem);
-    points.push(...(await measureProblem(problem, measuring)));
+    if (measuring.budget.left() === 0) {
+      measured.leftOut.push(problemName(problem));
+    } else {
+      measuring.onProblem(problem);
+      await measureProblem(problem, measuring, measured).catch((error: unknown) => {
+        measured.failures.push({ problem, choice: null, reason: reasonOf(error) });
+      });
+    }
+    measuring.onMeasured();
   }
-  return points;
 }
 
-/** The choices take turns. */
-async function measureProblem(problem: GpuProblem, { device, stream, clock, rounds }: Measuring): Promise<Point[]> {
-  const { native } = nativeDevice(device);
+async function measureProblem(problem: GpuProblem, measuring: Measuring, measured: Measured): Promise<void> {
+  const { device, stream } = measuring;
   const { calls, release } = await openCalls(problem, device, stream);
-  const points: Point[] = [];
   try {
     for (const operation of TUNED_OPERATIONS as readonly TunedOperation[]) {
-      const series = choicesFor(native, problem, operation).map((choice) => ({ choice, seconds: [] as number[] }));
-      for (let round = 0; round < rounds; ++round) {
-        for (const { choice, seconds } of series) {
-          native.force(choice);
-          seconds.push(await clock.cold(calls[operation]));
-        }
-      }
-      points.push(...series.map(({ choice, seconds }) => ({ problem, operation, choice, seconds: median(seconds) })));
+      await measureOperation(problem, operation, calls[operation], measuring, measured);
     }
   } finally {
-    native.force('');
+    nativeDevice(device).native.force('');
     release();
   }
-  return points;
+}
+
+/** The choices take turns. One that fails is not asked again. */
+async function measureOperation(
+  problem: GpuProblem,
+  operation: TunedOperation,
+  call: () => void,
+  { device, clock, rounds }: Measuring,
+  { points, failures }: Measured,
+): Promise<void> {
+  const { native } = nativeDevice(device);
+  const series = new Map<string, number[]>(choicesFor(native, problem, operation).map((choice) => [choice, []]));
+  for (let round = 0; round < rounds; ++round) {
+    for (const [choice, seconds] of series) {
+      try {
+        native.force(choice);
+        seconds.push(await clock.cold(call));
+      } catch (error) {
+        failures.push({ problem, choice, reason: `${operation}: ${reasonOf(error)}` });
+        series.delete(choice);
+      }
+    }
+  }
+  points.push(...[...series].map(([choice, seconds]) => ({ problem, operation, choice, seconds: median(seconds) })));
 }
 
 async function openCalls(problem: GpuProblem, device: Device, stream: Stream) {

@@ -10,7 +10,10 @@ share the work of ResNet-50's batch norms among blocks, out of a cold cache. The
 other constants of native/cuda/tuning.h are fitted to the rest. Prints what that makes of each problem's plan, and the row of this GPU's
 compute capability.
 
-  --write           also write the row into native/cuda/tuning.h; then npm run format, and the addon is to be built anew
+  --write           also write the row into native/cuda/tuning.h; then npm run format, and the addon is to be built anew. Refused where the
+                    plans would on average take longer, beside the best that was measured, than they do now
+  --force           write it all the same
+  --measure-only    fit nothing, which takes minutes of the CPU: --from FILE does that later, elsewhere
   --from FILE       fit to the points of an earlier run instead of measuring; where there is no GPU the emulated one of its kind will do:
                     CUDA_BATCHNORM_VARIANT=emulated CUDA_BATCHNORM_EMULATED_GPU=H200
   --batches LIST    of pictures (default: 32,256)
@@ -24,6 +27,8 @@ compute capability.
 
 export interface Options {
   write: boolean;
+  force: boolean;
+  measureOnly: boolean;
   from: string | undefined;
   batches: readonly number[];
   rounds: number;
@@ -37,8 +42,18 @@ export interface Options {
 export function parseOptions(args: readonly string[]): Options {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
-  const { batches, rounds, budget, out, from, ...values } = readCommandLine(args, {
+  const {
+    batches,
+    rounds,
+    budget,
+    out,
+    from,
+    'measure-only': measureOnly,
+    ...values
+  } = readCommandLine(args, {
     write: flag,
+    force: flag,
+    'measure-only': flag,
     from: text,
     batches: text,
     rounds: text,
@@ -51,9 +66,14 @@ export function parseOptions(args: readonly string[]): Options {
   if (values.rehearse && (values.write || from !== undefined)) {
     throw new UsageError('Expected --rehearse without --write and --from, because it measures nothing');
   }
+  if (measureOnly && (values.write || from !== undefined)) {
+    throw new UsageError('Expected --measure-only without --write and --from, because it fits nothing');
+  }
+  if (values.force && !values.write) throw new UsageError('Expected --write with --force');
   return {
     ...values,
     from,
+    measureOnly,
     batches: (batches ?? '32,256').split(',').map((batch) => parseCount('batches', batch)),
     rounds: values.rehearse ? 1 : parseCount('rounds', rounds ?? '5'),
     budget: parseCount('budget', budget ?? '420'),

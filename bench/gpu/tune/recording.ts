@@ -4,16 +4,24 @@ import { readFileSync } from 'node:fs';
 import { UsageError } from '../../../lib/cli/usage';
 import { nativeDevice } from '../../../lib/device';
 import type { Device } from '../../../lib/index';
+import type { Machine } from '../../cpu/machine';
+import type { Gpu } from '../gpu';
 import { type Direct, peakOf } from './direct';
-import type { Point } from './measure';
+import type { Measured } from './measure';
 
-export interface Recording {
+export interface Recording extends Readonly<Measured> {
   /** Of the measurement. */
   date: string;
+  commit: string | null;
+  machine: Machine;
+  /** Driver, clocks and the version of CUDA. */
+  state: Gpu;
+  /** Samples of everything. */
+  rounds: number;
+  budgetSeconds: number;
   gpu: string;
   capability: readonly [major: number, minor: number];
   direct: Direct;
-  points: readonly Point[];
 }
 
 export const gpuOf = ({ description }: Device): string => description.split(',')[0]!;

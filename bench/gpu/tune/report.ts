@@ -5,6 +5,7 @@ import { problemName } from '../problem';
 import { CONSTANTS, inWords, newRow } from './constants';
 import { meanRegret } from './decisions';
 import { directConstants } from './direct';
+import type { Recording } from './recording';
 import type { Tuned } from './tune';
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
@@ -41,6 +42,16 @@ function decisionsTable({ decisions: { before, after } }: Tuned): string[] {
     percent(regret),
   ]);
   return alignColumns([['problem', 'measured to be best', 'chosen now', 'best µs', 'longer before', 'now'], ...rows], 3);
+}
+
+/** What the recording lacks. */
+export function shortfalls({ failures, leftOut }: Recording): string[] {
+  const [first] = failures;
+  const where = first && [problemName(first.problem), first.choice].filter(Boolean).join(', ');
+  return [
+    ...(first ? [`Not measured, because it failed: ${failures.length}, first ${where}: ${first.reason}`] : []),
+    ...(leftOut.length > 0 ? [`Not measured, because there was no time left: ${leftOut.join('; ')}`] : []),
+  ];
 }
 
 export const describe = (tuned: Tuned): string =>
