@@ -1,11 +1,17 @@
 // The tests of the arithmetic with every kind of team forced upon the kernels, and on older GPUs. For an emulated or a real GPU:
 //   node scripts/with_variant.js emulated cuda:0 node scripts/test_plans.js [PLAN ...]
-// A plan is the value of CUDA_BATCHNORM_PLAN, or the name of a GPU that the emulator plays. Each runs its threads in another order.
+// A plan is the value of CUDA_BATCHNORM_PLAN, the name of a GPU that the emulator plays, or 'GPU VALUE'. Each runs its threads in another
+// order.
 const { spawnSync } = require('node:child_process');
 
-const PLANS = ['team=block', 'team=cluster', 'team=grid', 'team=grid,kept=0', 'kept=50', 'T4', 'A100'];
+const PLANS = ['team=block', 'team=cluster', 'A100 team=grid', 'team=grid,kept=0', 'kept=50', 'T4'];
 
-const settings = (plan) => (/=/.test(plan) ? { CUDA_BATCHNORM_PLAN: plan } : { CUDA_BATCHNORM_EMULATED_GPU: plan });
+function settings(plan) {
+  const words = plan.split(' ');
+  const choice = words.find((word) => word.includes('='));
+  const gpu = words.filter((word) => word !== choice).join(' ');
+  return { ...(choice && { CUDA_BATCHNORM_PLAN: choice }), ...(gpu && { CUDA_BATCHNORM_EMULATED_GPU: gpu }) };
+}
 
 function test(plan, seed) {
   console.log(`\n=== ${plan}, seed ${seed} ===`);
