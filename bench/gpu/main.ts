@@ -69,7 +69,7 @@ async function rehearse(options: Options, device: Device): Promise<void> {
   const out = join(folder, 'rehearsal.json');
   try {
     await withSession(options, device, async (session, report) => {
-      await run(planOf(options), session, report, () => writeJson(report, out));
+      await run(planOf(options), session, report, { save: () => writeJson(report, out), say: () => {} });
       writePlots(report, out);
       conclusion(report);
       const { problems, steps } = report;
@@ -92,9 +92,9 @@ async function measureAll(options: Options, device: Device): Promise<void> {
     writeJson(report, out); // a place that cannot be written to is known before the work
     const plan = planOf(options);
     let count = 0;
-    await run(plan, session, report, (text) => {
-      writeJson(report, out);
-      say(`\n${++count}/${plan.length}, ${Math.round(report.seconds)} s: ${text}`);
+    await run(plan, session, report, {
+      save: () => writeJson(report, out),
+      say: (text) => say(`\n${++count}/${plan.length}, ${Math.round(report.seconds)} s: ${text}`),
     });
     say(`\n${conclusion(report)}`);
     if (options.json) process.stdout.write(toJson(report));

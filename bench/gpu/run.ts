@@ -33,8 +33,15 @@ export interface Session {
 const GRACE_SECONDS = 30;
 const CALLS_ON_END = 500;
 
-/** Fills the report; after each piece of work `onWork` gets it as text. Nothing that fails ends the run. */
-export async function run(plan: readonly Work[], session: Session, report: Report, onWork: (text: string) => void): Promise<void> {
+/** Where the report goes as it fills. */
+export interface Sink {
+  save: () => void;
+  /** Gets each piece of work as text. */
+  say: (text: string) => void;
+}
+
+/** Fills the report, and saves it after each piece of work. Nothing that fails ends the run. */
+export async function run(plan: readonly Work[], session: Session, report: Report, { save, say }: Sink): Promise<void> {
   for (const work of plan) {
     if (session.budget.left() === 0) {
       report.leftOut.push(workName(work));
@@ -46,8 +53,10 @@ export async function run(plan: readonly Work[], session: Session, report: Repor
     });
     report.seconds = session.budget.spent();
     report.headline = headlineOf(report, session.options);
-    onWork(text);
+    save();
+    say(text);
   }
+  save(); // with what was left out
 }
 
 /** What was measured, as text. */
