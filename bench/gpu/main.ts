@@ -8,12 +8,13 @@ import type { Device } from '../../lib/index';
 import { fileStem } from '../cpu/machine';
 import { Budget } from './budget';
 import { Clock } from './clock';
+import { CompileBudget } from './compile_budget';
 import { cudnnMissing, cudnnVersion } from './contenders';
 import { collectIn, reasonOf } from './failures';
 import { describeGpu, isEmulated, openGpu } from './gpu';
 import { HELP, type Options, parseOptions } from './options';
 import { planOf } from './plan';
-import { PyTorch } from './pytorch';
+import { PyTorch, type PyTorchVersions } from './pytorch';
 import { newReport, type Report, toJson, writeJson, writePlots } from './report';
 import { run, type Session } from './run';
 import { failureLines, leftOutLines, ratioTable } from './summary';
@@ -34,10 +35,11 @@ async function withSession(options: Options, device: Device, use: (session: Sess
     const report = newReport(options, {
       gpu: describeGpu(device),
       cudnn: cudnnVersion(),
-      pytorch: pytorch && { version: pytorch.version, cudnn: pytorch.cudnn },
+      pytorch: pytorch?.versions ?? null,
       absent,
     });
-    await use({ device, stream, timer, pytorch, budget, options, onFailure: collectIn(report.failures) }, report);
+    const compileBudget = new CompileBudget(options.compileSeconds, options);
+    await use({ device, stream, timer, pytorch, budget, compileBudget, options, onFailure: collectIn(report.failures) }, report);
   } finally {
     pytorch?.close();
   }
@@ -46,10 +48,13 @@ async function withSession(options: Options, device: Device, use: (session: Sess
 const startPyTorch = ({ flushBytes }: Options): Promise<PyTorch> =>
   PyTorch.start(process.env.BENCH_PYTHON || 'python3', isEmulated() ? 'cpu' : 'cuda', flushBytes);
 
+const pytorchText = ({ version, cudnn, cuda, triton }: PyTorchVersions): string =>
+  `PyTorch ${version} with cuDNN ${cudnn ?? '–'}, CUDA ${cuda ?? '–'}, Triton ${triton ?? '–'}`;
+
 const introduction = ({ gpu, cudnn, pytorch, rounds }: Report): string =>
   [
     `${[gpu.description, gpu.version, gpu.state].filter(Boolean).join(', ')}; ${rounds} rounds`,
-    `${cudnn ?? 'No cuDNN'}; PyTorch ${pytorch ? `${pytorch.version} with cuDNN ${pytorch.cudnn ?? '–'}` : 'is not here'}`,
+    `${cudnn ?? 'No cuDNN'}; ${pytorch ? pytorchText(pytorch) : 'PyTorch is not here'}`,
     'floor: a copy on the device that moves as many bytes as the operation at least does',
   ].join('\n');
 

@@ -4,6 +4,7 @@ import type { Device, Stream } from '../../lib/index';
 import type { Budget } from './budget';
 import { measureCalls } from './calls';
 import { firstValues } from './check';
+import type { CompileBudget } from './compile_budget';
 import { backendsHere, openContender } from './contenders';
 import { openCopies } from './copies';
 import { type OnFailure, reasonOf } from './failures';
@@ -25,6 +26,7 @@ export interface Session {
   timer: Timer;
   pytorch: PyTorch | null;
   budget: Budget;
+  compileBudget: CompileBudget;
   options: Options;
   onFailure: OnFailure;
 }
@@ -93,17 +95,17 @@ async function measureProblem(problem: GpuProblem, fused: readonly Fused[], sess
 }
 
 async function measureFused(problem: GpuProblem, fused: Fused, session: Session): Promise<Cell[]> {
-  const { pytorch, budget, options, onFailure } = session;
+  const { pytorch, budget, compileBudget, options, onFailure } = session;
   const { cells, first } = await measureHere(problem, fused, session);
   if (pytorch !== null) {
-    const spent = pytorch.compileSeconds >= options.compileSeconds;
-    await pytorch.measure(problem, fused, cells, ({ copySeconds }) => warmCalls(copySeconds.median, options.calls), {
+    const compileSeconds = await pytorch.measure(problem, fused, cells, ({ copySeconds }) => warmCalls(copySeconds.median, options.calls), {
       rounds: options.rounds,
-      compileNot: spent ? `its ${options.compileSeconds} s for compiling are over` : null,
+      compileNot: compileBudget.refusal(problem, fused),
       ours: first,
       seconds: budget.left() + GRACE_SECONDS,
       onFailure,
     });
+    compileBudget.spend(problem, fused, compileSeconds);
   }
   return cells;
 }

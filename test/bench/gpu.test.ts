@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
 import { expect } from 'chai';
+import { CompileBudget } from '../../bench/gpu/compile_budget';
 import type { Contender } from '../../bench/gpu/contenders';
 import { collectIn, type Failure } from '../../bench/gpu/failures';
 import { measure, type Timer, warmCalls } from '../../bench/gpu/measure';
@@ -90,6 +91,18 @@ describe('GPU benchmark', () => {
     expect(warmCalls(1e-2, 10)).to.equal(2);
   });
 
+  it('shares the time for compiling between types, layouts and what is fused', () => {
+    const budget = new CompileBudget(12, { dtypes: ['float32', 'float16'], layouts: ['channels first'], fused: ['none', 'relu'] });
+    const float32 = { ...PROBLEM, dtype: 'float32' as const };
+    expect(budget.refusal(float32, 'none')).to.equal(null);
+    budget.spend(float32, 'none', 4);
+    expect(budget.refusal(float32, 'none')).to.equal('the share of channels first float32 none in its 12 s for compiling is over');
+    expect([budget.refusal(float32, 'relu'), budget.refusal(PROBLEM, 'none')]).to.deep.equal([null, null]);
+    budget.spend(PROBLEM, 'none', 8);
+    expect(budget.refusal(PROBLEM, 'relu')).to.equal('its 12 s for compiling are over');
+    expect(new CompileBudget(0, parseOptions([])).refusal(PROBLEM, 'none')).to.equal('switched off by --compile 0');
+  });
+
   it('counts the same reason once', () => {
     const failures: Failure[] = [];
     const fail = collectIn(failures);
@@ -116,12 +129,14 @@ describe('GPU benchmark', () => {
     });
     expect(parseOptions([]).operations).to.deep.equal(['inference', 'trainingForward', 'backward']);
     expect(parseOptions(['--quick']).rounds).to.equal(3);
+    expect(parseOptions(['--compile', '0']).compileSeconds).to.equal(0);
     expect(parseOptions(['--rehearse']).networks.map(({ name }) => name)).to.deep.equal(['tiny', 'tiny list']);
     const refusals: [string[], string][] = [
       [['--dtypes', 'float64'], "Expected float32, float16, bfloat16 for --dtypes but received 'float64'"],
       [['--networks', 'vgg'], 'Expected resnet50, mobilenetv2, 1d, 3d, densenet121 for --networks'],
       [['--fused', 'toString'], 'Expected none, relu, add+relu for --fused'],
       [['--rounds', '0'], '--rounds'],
+      [['--compile', '-1'], '--compile'],
       [['--batches', '32,x'], '--batches'],
       [['--faster'], '--faster'],
     ];

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
 import { Budget } from '../../bench/gpu/budget';
+import { CompileBudget } from '../../bench/gpu/compile_budget';
 import { collectIn } from '../../bench/gpu/failures';
 import type { Timer } from '../../bench/gpu/measure';
 import { parseOptions } from '../../bench/gpu/options';
@@ -37,8 +38,16 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
   async function runAll(args: string[], budget: Budget, pytorch: PyTorch | null, timer = ticking()): Promise<Report> {
     const options = parseOptions(['--rehearse', '--dtypes', 'float16', ...args]);
     const gpu = { description: device.description, version: '', state: null };
-    const report = newReport({ ...options, compileSeconds: 0 }, { gpu, cudnn: null, pytorch: null, absent: [] });
-    const session = { device, stream: device.createStream(), timer, pytorch, budget, options: { ...options, compileSeconds: 0 } };
+    const report = newReport(options, { gpu, cudnn: null, pytorch: null, absent: [] });
+    const session = {
+      device,
+      stream: device.createStream(),
+      timer,
+      pytorch,
+      budget,
+      compileBudget: new CompileBudget(0, options),
+      options,
+    };
     const save = () => writeJson(report, join(folder, 'x.json'));
     await run(planOf(options), { ...session, onFailure: collectIn(report.failures) }, report, { save, say: () => {} });
     return report;
@@ -164,7 +173,7 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
       for (const { times } of report.steps) expect(times.at(-1)!.contender).to.equal('PyTorch eager');
       expect(report.timePerCall!.times.at(-1)!.name).to.equal('PyTorch eager: backward');
       const ofPyTorch = report.failures.filter(({ contender }) => contender.startsWith('PyTorch'));
-      expect(ofPyTorch.map(({ reason }) => reason)).to.deep.equal(['its 0 s for compiling are over']);
+      expect(ofPyTorch.map(({ reason }) => reason)).to.deep.equal(['switched off by --compile 0']);
     } finally {
       pytorch.close();
     }
@@ -172,14 +181,14 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
 
   it('is rehearsed: everything runs, and no time is shown', () => {
     const { status, stderr, stdout } = start(
-      ['--rehearse', '--dtypes', 'bfloat16', '--layouts', 'last'],
+      ['--rehearse', '--dtypes', 'bfloat16', '--layouts', 'last', '--compile', '0'],
       python ? { BENCH_PYTHON: python } : {},
     );
     const lines = stdout.trimEnd().split('\n');
     expect(lines[0]).to.match(/^Rehearsed on Emulated .*: 4 problems, 2 steps; no times are shown and nothing is kept$/);
     const ofPyTorch = lines.filter((line) => line.startsWith('PyTorch'));
     expect(ofPyTorch).to.have.length(1);
-    expect(ofPyTorch[0]).to.match(python ? /^PyTorch compile: its 1 s for compiling are over/ : /^PyTorch is left out: .*ENOENT/);
+    expect(ofPyTorch[0]).to.match(python ? /^PyTorch compile: switched off by --compile 0/ : /^PyTorch is left out: .*ENOENT/);
     expect(lines.some((line) => /^all: /.test(line))).to.equal(false);
     expect(stderr).to.equal('');
     expect(status).to.equal(0);
