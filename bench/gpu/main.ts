@@ -10,7 +10,7 @@ import { Budget } from './budget';
 import { Clock } from './clock';
 import { CompileBudget } from './compile_budget';
 import { cudnnMissing, cudnnVersion } from './contenders';
-import { collectIn, reasonOf } from './failures';
+import { collectIn, isOfOurs, reasonOf } from './failures';
 import { describeGpu, isEmulated, openGpu } from './gpu';
 import { HELP, type Options, parseOptions } from './options';
 import { planOf } from './plan';
@@ -40,6 +40,7 @@ async function withSession(options: Options, device: Device, use: (session: Sess
     });
     const compileBudget = new CompileBudget(options.compileSeconds, options);
     await use({ device, stream, timer, pytorch, budget, compileBudget, options, onFailure: collectIn(report.failures) }, report);
+    if (report.failures.some(isOfOurs)) process.exitCode = 1;
   } finally {
     pytorch?.close();
   }

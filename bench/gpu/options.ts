@@ -21,7 +21,7 @@ it inside. Ours, cuDNN in each of its modes, and a copy on the device of as many
 problem by problem, on the same inputs. Then all 53 batch norms of a training step at once, also as a CUDA graph, and the time per call seen from JavaScript.
 
 It does what matters most first, and ends in time: what it then did not get to is listed. Whoever cannot take part, or cannot do one
-operation, is in the report with the reason.
+operation, is in the report with the reason; where ours fails, or computes something else than PyTorch, the status is 1.
 
   --networks LIST   of ${NETWORKS.map(({ name }) => name).join(',')} (default: all); the first
                     one comes with everything that can be fused and as a whole step, the others plain and with ReLU

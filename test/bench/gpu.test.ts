@@ -5,7 +5,8 @@ import { resolve } from 'node:path';
 import { expect } from 'chai';
 import { CompileBudget } from '../../bench/gpu/compile_budget';
 import type { Contender } from '../../bench/gpu/contenders';
-import { collectIn, type Failure } from '../../bench/gpu/failures';
+import { placesOf } from '../../bench/gpu/copies';
+import { collectIn, type Failure, isOfOurs } from '../../bench/gpu/failures';
 import { measure, type Timer, warmCalls } from '../../bench/gpu/measure';
 import { parseOptions } from '../../bench/gpu/options';
 import { fewestBytes, type GpuProblem } from '../../bench/gpu/problem';
@@ -85,6 +86,11 @@ describe('GPU benchmark', () => {
     expect(failures).to.deep.equal([{ contender: 'cuDNN spatial', reason: 'too hot', count: 1, first }]);
   });
 
+  it('copies of a step go through a large buffer, and begin again at its end', () => {
+    expect(placesOf([100, 256, 300, 200, 1], 1000)).to.deep.equal({ offsets: [0, 256, 512, 0, 256], size: 812 });
+    expect(placesOf([600, 2000, 600], 1000)).to.deep.equal({ offsets: [0, 0, 0], size: 2000 });
+  });
+
   it('calls small problems more often back to back', () => {
     expect(warmCalls(1e-5, 10)).to.equal(10);
     expect(warmCalls(1e-4, 10)).to.equal(3);
@@ -113,6 +119,9 @@ describe('GPU benchmark', () => {
       ['cuDNN spatial', 2, 'here'],
       ['PyTorch eager', 1, 'there'],
     ]);
+    expect(failures.some(isOfOurs)).to.equal(false);
+    for (const contender of ['ours', 'ours, CUDA graph', 'ours and PyTorch', 'all']) fail(contender, 'no', 'there');
+    expect(failures.filter(isOfOurs)).to.have.length(4);
   });
 
   it('reads its options and refuses what it does not know', () => {

@@ -107,8 +107,10 @@ describe("GPU benchmark's report", () => {
   it('notices who computes something else', () => {
     const values = { output: [1, 2, 100], gradient: [0, 0, 0] };
     expect(difference(values, { output: [1.01, 2, 101], gradient: [0, 0, 0.01] })).to.equal(null);
-    expect(difference(values, { output: [1, 2.2, 100], gradient: [0, 0, 0] })).to.include('its output begins with 1.00,2.20,100');
-    expect(difference(values, { output: [1, 2, 100], gradient: [0, 0, Number.NaN] })).to.include('its gradient');
+    expect(difference(values, { output: [1, 2.2, 100], gradient: [0, 0, 0] })).to.include(
+      'the output of PyTorch begins with 1.00,2.20,100',
+    );
+    expect(difference(values, { output: [1, 2, 100], gradient: [0, 0, Number.NaN] })).to.include('the gradient of PyTorch');
   });
 
   it('has a row for each cell, with what is missing shown as missing', () => {
