@@ -33,6 +33,8 @@ export interface ProblemResult extends GpuProblem {
 
 /** What takes the time of a call. */
 export interface Timer {
+  /** Before the samples of something: the GPU may have been idle. */
+  wake(): Promise<void>;
   cold(call: () => void): Promise<number>;
   warm(call: () => void, calls: number): Promise<number>;
 }
@@ -74,6 +76,7 @@ export async function measure(
   const cells = operations.flatMap((operation) =>
     CACHES.map((cache) => openCell(operation, fused, cache, fewestBytes(problem, operation, fused), contenders, copy)),
   );
+  await timer.wake();
   for (let round = 0; round < rounds; ++round) {
     for (const cell of cells) {
       await sample(cell.copy, cell.cache, timer, calls);

@@ -90,6 +90,7 @@ async function measureHere(
     await open(COPIES, () => openCopyStep(bytesOf(problems), stream));
     for (const name of backendsHere()) await open(name, () => openStep(problems, BACKENDS[name]!, stream));
     await open(GRAPH, () => openGraph(problems, BACKENDS[OURS]!, stream));
+    await timer.wake();
     for (let round = 0; round < rounds; ++round) {
       for (const run of runs) await sample(run, stream, timer);
     }

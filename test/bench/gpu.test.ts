@@ -35,7 +35,11 @@ function scripted(times: Record<string, (number | Error)[]>) {
     if (time instanceof Error) throw time;
     return time;
   };
-  const timer: Timer = { cold: async (call) => take('cold', call), warm: async (call, calls) => take(`warm ×${calls}`, call) };
+  const timer: Timer = {
+    wake: async () => {},
+    cold: async (call) => take('cold', call),
+    warm: async (call, calls) => take(`warm ×${calls}`, call),
+  };
   return { contender, timer, log, copy: (bytes: number) => named(`copy of ${bytes}`) };
 }
 

@@ -58,7 +58,7 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
       call();
       return 1e-6;
     };
-    return { cold: take, warm: take };
+    return { wake: async () => {}, cold: take, warm: take };
   }
 
   const contendersOf = (report: Report, layout: string, operation: string, fused: string): string[][] =>
@@ -129,6 +129,7 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
     let seconds = 0;
     const budget = new Budget(3, () => seconds);
     const timer: Timer = {
+      wake: async () => {},
       cold: async (call) => {
         call();
         seconds = Math.min(3, seconds + 0.1);
@@ -151,7 +152,11 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
   });
 
   it('reports a problem that fails for everybody, and goes on', async () => {
-    const timer: Timer = { cold: async () => Promise.reject(new Error('the clock stands still')), warm: async () => 1 };
+    const timer: Timer = {
+      wake: async () => {},
+      cold: async () => Promise.reject(new Error('the clock stands still')),
+      warm: async () => 1,
+    };
     const report = await runAll(['--layouts', 'first'], new Budget(1e6), null, timer);
     expect(report.problems).to.deep.equal([]);
     expect(report.timePerCall).to.not.equal(null);
