@@ -1,5 +1,6 @@
 /** The GPU benchmark: see options.ts for its command line. */
 
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +20,10 @@ import { newReport, type Report, toJson, writeJson, writePlots } from './report'
 import { run, type Session } from './run';
 import { failureLines, leftOutLines, ratioTable } from './summary';
 import { callTable, headlineTable, stepTable } from './table';
+import { unwatched, watched } from './watchdog';
+
+/** What our samples take is milliseconds. */
+const HANG_SECONDS = 20;
 
 /** Ends the process of PyTorch, if there is one, with the session. */
 async function withSession(options: Options, device: Device, use: (session: Session, report: Report) => Promise<void>): Promise<void> {
@@ -39,7 +44,8 @@ async function withSession(options: Options, device: Device, use: (session: Sess
       absent,
     });
     const compileBudget = new CompileBudget(options.compileSeconds, options);
-    await use({ device, stream, timer, pytorch, budget, compileBudget, options, onFailure: collectIn(report.failures) }, report);
+    const onFailure = collectIn(report.failures);
+    await use({ device, stream, timer, pytorch, budget, compileBudget, options, onFailure, watch: unwatched }, report);
     if (report.failures.some(isOfOurs)) process.exitCode = 1;
   } finally {
     pytorch?.close();
@@ -89,6 +95,12 @@ async function rehearse(options: Options, device: Device): Promise<void> {
   }
 }
 
+/** Whoever leaves in order waits for the GPU, and that may be for ever. */
+function leave(): never {
+  spawn('sh', ['-c', `sleep 5; kill -9 ${process.pid}`], { detached: true, stdio: 'ignore' }).unref();
+  process.exit(1);
+}
+
 async function measureAll(options: Options, device: Device): Promise<void> {
   const say = options.json ? console.error : console.log;
   await withSession(options, device, async (session, report) => {
@@ -98,8 +110,15 @@ async function measureAll(options: Options, device: Device): Promise<void> {
     writeJson(report, out); // a place that cannot be written to is known before the work
     const plan = planOf(options);
     let count = 0;
-    await run(plan, session, report, {
-      save: () => writeJson(report, out),
+    const save = () => writeJson(report, out);
+    const watch = watched(HANG_SECONDS, (contender, reason, where) => {
+      session.onFailure(contender, reason, where);
+      save();
+      console.error(`${contender}: ${reason} (${where}); what was measured before is in ${out}`);
+      leave();
+    });
+    await run(plan, { ...session, watch }, report, {
+      save,
       say: (text) => say(`\n${++count}/${plan.length}, ${Math.round(report.seconds)} s: ${text}`),
     });
     say(`\n${conclusion(report)}`);

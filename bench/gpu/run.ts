@@ -8,6 +8,7 @@ import type { CompileBudget } from './compile_budget';
 import { backendsHere, openContender } from './contenders';
 import { openCopies } from './copies';
 import { type OnFailure, reasonOf } from './failures';
+import { stateOfGpu } from './gpu';
 import { disposeAll, inputsOf } from './inputs';
 import { type Cell, measure, type ProblemResult, type Timer, warmCalls } from './measure';
 import type { Fused } from './networks';
@@ -18,6 +19,7 @@ import type { PyTorch } from './pytorch';
 import { headlineOf, type Report } from './report';
 import { measureStep } from './step';
 import { callTable, problemTable, stepTable } from './table';
+import type { Watch } from './watchdog';
 
 /** Who measures where. */
 export interface Session {
@@ -29,6 +31,7 @@ export interface Session {
   compileBudget: CompileBudget;
   options: Options;
   onFailure: OnFailure;
+  watch: Watch;
 }
 
 /** What an answer of PyTorch may take when the time of the run is over. */
@@ -58,13 +61,14 @@ export async function run(plan: readonly Work[], session: Session, report: Repor
     save();
     say(text);
   }
-  save(); // with what was left out
+  report.gpu.stateAfter = stateOfGpu();
+  save(); // with what was left out as well
 }
 
 /** What was measured, as text. */
 async function doWork(work: Work, session: Session, report: Report): Promise<string> {
-  const { device, stream, timer, pytorch, budget, options, onFailure } = session;
-  const limits = { rounds: options.rounds, seconds: budget.left() + GRACE_SECONDS, onFailure };
+  const { device, stream, timer, pytorch, budget, options, onFailure, watch } = session;
+  const limits = { rounds: options.rounds, seconds: budget.left() + GRACE_SECONDS, onFailure, watch };
   if (work.kind === 'problem') {
     const cells = await measureProblem(work.problem, work.fused, session);
     addCells(report, work.problem, cells);
@@ -111,7 +115,7 @@ async function measureFused(problem: GpuProblem, fused: Fused, session: Session)
 }
 
 /** By the implementations in this process, whose memory is free again when this resolves. */
-async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, timer, options, onFailure }: Session) {
+async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, timer, options, onFailure, watch }: Session) {
   const { operations } = options;
   const releases: (() => void)[] = [];
   try {
@@ -122,11 +126,11 @@ async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, 
     releases.push(copies.release);
     const contenders = [];
     for (const name of backendsHere()) {
-      const contender = await openContender(name, problem, fused, inputs, stream, operations, onFailure);
+      const contender = await openContender(name, problem, fused, inputs, stream, operations, { onFailure, watch });
       releases.push(contender.release);
       contenders.push(contender);
     }
-    const cells = await measure(problem, fused, contenders, copies.of, timer, { ...options, onFailure });
+    const cells = await measure(problem, fused, contenders, copies.of, timer, { ...options, onFailure, watch });
     return { cells, first: await firstValues(problem, fused, inputs) };
   } finally {
     for (const release of releases) release();

@@ -2,6 +2,7 @@
 
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect } from 'chai';
 import { CompileBudget } from '../../bench/gpu/compile_budget';
 import type { Contender } from '../../bench/gpu/contenders';
@@ -10,6 +11,7 @@ import { collectIn, type Failure, isOfOurs } from '../../bench/gpu/failures';
 import { measure, type Timer, warmCalls } from '../../bench/gpu/measure';
 import { parseOptions } from '../../bench/gpu/options';
 import { fewestBytes, type GpuProblem } from '../../bench/gpu/problem';
+import { unwatched, watched } from '../../bench/gpu/watchdog';
 import { UsageError } from '../../lib/cli/usage';
 import { Device } from '../../lib/index';
 import { skip } from '../helpers/shared';
@@ -57,7 +59,7 @@ describe('GPU benchmark', () => {
       'cold ours inference': [2, 4, 12],
       'cold cuDNN spatial inference': [3, 3, 3],
     });
-    const options = { operations: ['inference', 'backward'] as const, rounds: 3, calls: 5, onFailure: expect.fail };
+    const options = { operations: ['inference', 'backward'] as const, rounds: 3, calls: 5, onFailure: expect.fail, watch: unwatched };
     const cells = await measure(PROBLEM, 'none', [contender('ours'), contender('cuDNN spatial')], copy, timer, options);
     expect(log.slice(0, 6)).to.deep.equal([
       `cold copy of ${bytes}`,
@@ -81,13 +83,22 @@ describe('GPU benchmark', () => {
   it('goes on without a contender that fails, and says why', async () => {
     const { contender, timer, log, copy } = scripted({ 'cold cuDNN spatial inference': [1, new Error('too hot')] });
     const failures: Failure[] = [];
-    const options = { operations: ['inference'] as const, rounds: 4, calls: 5, onFailure: collectIn(failures) };
+    const options = { operations: ['inference'] as const, rounds: 4, calls: 5, onFailure: collectIn(failures), watch: unwatched };
     const [cold, warm] = await measure(PROBLEM, 'relu', [contender('ours'), contender('cuDNN spatial')], copy, timer, options);
     expect(log.filter((one) => one === 'cold cuDNN spatial inference')).to.have.length(2);
     expect(cold!.times.map((time) => [time.contender, time.seconds.samples])).to.deep.equal([['ours', 4]]);
     expect(warm!.times).to.have.length(2);
     const first = 'resnet50 [32,64,56,56] channels first float16, inference with relu';
     expect(failures).to.deep.equal([{ contender: 'cuDNN spatial', reason: 'too hot', count: 1, first }]);
+  });
+
+  it('notices a GPU that does not come back, and nothing else', async () => {
+    const hangs: string[][] = [];
+    const watch = watched(0.02, (...hang) => hangs.push(hang));
+    expect(await watch('copy', 'here', async () => 7)).to.equal(7);
+    expect(await watch('ours', 'here', () => Promise.reject(new Error('too hot'))).catch(({ message }) => message)).to.equal('too hot');
+    await watch('ours', 'there', () => setTimeout(60));
+    expect(hangs).to.deep.equal([['ours', 'nothing came back within 0.02 s', 'there']]);
   });
 
   it('copies of a step go through a large buffer, and begin again at its end', () => {

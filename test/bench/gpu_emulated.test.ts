@@ -7,13 +7,16 @@ import { join, resolve } from 'node:path';
 import { expect } from 'chai';
 import { Budget } from '../../bench/gpu/budget';
 import { CompileBudget } from '../../bench/gpu/compile_budget';
-import { collectIn } from '../../bench/gpu/failures';
+import { collectIn, type Failure } from '../../bench/gpu/failures';
 import type { Timer } from '../../bench/gpu/measure';
+import { TINY_NETWORK } from '../../bench/gpu/networks';
 import { parseOptions } from '../../bench/gpu/options';
-import { planOf } from '../../bench/gpu/plan';
+import { layersOf, planOf } from '../../bench/gpu/plan';
 import { PyTorch } from '../../bench/gpu/pytorch';
 import { newReport, type Report, toJson, writeJson, writePlots } from '../../bench/gpu/report';
 import { run } from '../../bench/gpu/run';
+import { measureStep } from '../../bench/gpu/step';
+import { unwatched } from '../../bench/gpu/watchdog';
 import { describeEmulated } from '../helpers/cuda';
 import { device } from '../helpers/device';
 import { skip } from '../helpers/shared';
@@ -37,7 +40,7 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
   /** All of a small run, timed by a clock whose every tick is a microsecond. */
   async function runAll(args: string[], budget: Budget, pytorch: PyTorch | null, timer = ticking()): Promise<Report> {
     const options = parseOptions(['--rehearse', '--dtypes', 'float16', ...args]);
-    const gpu = { description: device.description, version: '', state: null };
+    const gpu = { description: device.description, version: '', state: null, stateAfter: null };
     const report = newReport(options, { gpu, cudnn: null, pytorch: null, absent: [] });
     const session = {
       device,
@@ -49,7 +52,7 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
       options,
     };
     const save = () => writeJson(report, join(folder, 'x.json'));
-    await run(planOf(options), { ...session, onFailure: collectIn(report.failures) }, report, { save, say: () => {} });
+    await run(planOf(options), { ...session, onFailure: collectIn(report.failures), watch: unwatched }, report, { save, say: () => {} });
     return report;
   }
 
@@ -164,6 +167,25 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
       reason: 'the clock stands still',
       first: 'tiny [2,4,6,6] channels first float16, none and relu and add+relu',
     });
+  });
+
+  it('goes on with a step whose one contender fails in a round', async () => {
+    const error = new Error('the first step fails');
+    const layers = layersOf(TINY_NETWORK, 2, 'plain');
+    const step = { network: 'tiny', batch: 2, layout: 'channels first', dtype: 'float16', fusion: 'plain' } as const;
+    const failures: Failure[] = [];
+    let calls = 0;
+    const take = async (call: () => void) => {
+      call();
+      if (++calls === 2) throw error;
+      return 1e-6;
+    };
+    const timer: Timer = { wake: async () => {}, cold: take, warm: take };
+    const options = { rounds: 2, seconds: 1, onFailure: collectIn(failures), watch: unwatched };
+    const { times } = await measureStep(step, layers, device.createStream(), timer, null, options);
+    expect(times[0]!.contender).to.equal('ours, CUDA graph');
+    expect(times[0]!.seconds.samples).to.equal(2);
+    expect(failures.map(({ contender, reason }) => [contender, reason])).to.deep.include(['ours', error.message]);
   });
 
   it('measures PyTorch beside, where BENCH_PYTHON names a Python with torch', async function () {

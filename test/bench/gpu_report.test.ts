@@ -143,7 +143,7 @@ describe("GPU benchmark's report", () => {
   });
 
   it('says who failed, and what was left out', () => {
-    const gpu = { description: 'a GPU', version: '', state: null };
+    const gpu = { description: 'a GPU', version: '', state: null, stateAfter: null };
     const report = newReport(parseOptions([]), {
       gpu,
       cudnn: null,
