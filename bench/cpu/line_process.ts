@@ -38,12 +38,19 @@ export class LineProcess {
     let timer: NodeJS.Timeout | undefined;
     const tooLong = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
-        this.child.kill('SIGKILL');
+        this.kill();
         reject(new Error(`${this.command} gave no answer within ${Number(seconds.toPrecision(2))} s and was ended`));
       }, seconds * 1e3);
     });
     answer.catch(() => {}); // ended, it gives none
     return Promise.race([answer, tooLong]).finally(() => clearTimeout(timer));
+  }
+
+  /** At once; also lets go of its output, which something that it started may hold open. */
+  kill(): void {
+    this.child.kill('SIGKILL');
+    this.child.stdin!.destroy();
+    this.child.stdout!.destroy();
   }
 
   close(): void {

@@ -2,10 +2,12 @@
 
 import { BatchNorm, batchNormBackward, batchNormTraining, type Device } from '../../lib/index';
 import { type Summary, summarize } from '../cpu/statistics';
+import { OURS } from './contenders';
 import type { OnFailure } from './failures';
 import { disposeAll, inputsOf } from './inputs';
 import type { GpuProblem } from './problem';
 import { EAGER, type PyTorch } from './pytorch';
+import type { Watch } from './watchdog';
 
 const PROBLEM: GpuProblem = { network: 'call', shape: [32, 64, 1, 1], layout: 'channels first', dtype: 'float32' };
 
@@ -30,18 +32,19 @@ export interface CallOptions {
   /** The most that PyTorch's answer may take. */
   seconds: number;
   onFailure: OnFailure;
+  watch: Watch;
 }
 
 export async function measureCalls(
   device: Device,
   pytorch: PyTorch | null,
-  { rounds, calls, seconds, onFailure }: CallOptions,
+  { rounds, calls, seconds, onFailure, watch }: CallOptions,
 ): Promise<CallTimes> {
   const { works, release } = openWorks(device);
   const samples = works.map(([name, call]) => ({ name, call, queued: [] as number[], done: [] as number[] }));
   for (let round = 0; round < rounds; ++round) {
     for (const one of samples) {
-      const { queued, done } = await perCall(one.call, calls, device);
+      const { queued, done } = await watch(OURS, `time per call, ${one.name}`, () => perCall(one.call, calls, device));
       one.queued.push(queued);
       one.done.push(done);
     }

@@ -41,7 +41,7 @@ export function difference(ours: FirstValues, theirs: FirstValues): string | nul
     a.length !== b.length || a.some((value, index) => !(Math.abs(value - b[index]!) <= TOLERANCE * Math.max(1, Math.abs(value))));
   const wrong = (['output', 'gradient'] as const).find((name) => differs(ours[name], theirs[name]));
   if (wrong === undefined) return null;
-  return `it computes something else: its ${wrong} begins with ${theirs[wrong].map(short)}, ours with ${ours[wrong].map(short)}`;
+  return `they compute different things: the ${wrong} of PyTorch begins with ${theirs[wrong].map(short)}, ours with ${ours[wrong].map(short)}`;
 }
 
 const short = (value: number): string => value.toPrecision(3);

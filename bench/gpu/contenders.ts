@@ -7,6 +7,7 @@ import type { OnFailure } from './failures';
 import { disposeAll, type Inputs } from './inputs';
 import type { Fused } from './networks';
 import { axisOf, caseName, type GpuProblem } from './problem';
+import type { Watch } from './watchdog';
 
 export const OURS = 'ours';
 
@@ -43,15 +44,17 @@ export async function openContender(
   inputs: Inputs,
   stream: Stream,
   operations: readonly Operation[],
-  onFailure: OnFailure,
+  { onFailure, watch }: { onFailure: OnFailure; watch: Watch },
 ): Promise<Contender> {
   const { open, release } = callsOf(BACKENDS[name]!, problem, fused, inputs, stream);
   const contender: Contender = { name, calls: new Map(), release };
   for (const operation of operations) {
     try {
       const call = open[operation]();
-      call();
-      await stream.synchronize();
+      await watch(name, caseName(problem, operation, fused), async () => {
+        call();
+        await stream.synchronize();
+      });
       contender.calls.set(operation, call);
     } catch (error) {
       onFailure(name, error, caseName(problem, operation, fused));

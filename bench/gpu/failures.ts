@@ -1,5 +1,7 @@
 /** Who could not do what: each reason once, with how often it was given and where first. */
 
+import { OURS } from './contenders';
+
 export interface Failure {
   contender: string;
   reason: string;
@@ -11,6 +13,9 @@ export interface Failure {
 export type OnFailure = (contender: string, error: unknown, where: string) => void;
 
 export const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** Ours alone, beside another, as a graph, or with everybody. */
+export const isOfOurs = ({ contender }: Failure): boolean => contender === 'all' || contender.startsWith(OURS);
 
 export const collectIn =
   (failures: Failure[]): OnFailure =>

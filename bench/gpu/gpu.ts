@@ -7,8 +7,10 @@ export interface Gpu {
   description: string;
   /** Of CUDA, as the addon reports it. */
   version: string;
-  /** Driver, clocks and power limit, as nvidia-smi tells them; null where it does not. */
+  /** Driver, clocks, power limit and temperature, as nvidia-smi tells them; null where it does not. */
   state: string | null;
+  /** The same when all is measured: whether it throttled. */
+  stateAfter: string | null;
 }
 
 const reportedVersion = (): string => Device.report().find(({ name }) => name === 'cuda')?.version ?? 'unknown';
@@ -24,8 +26,9 @@ export function openGpu(rehearse: boolean): Device {
   return device;
 }
 
-function stateOfDriver(): string | null {
-  const query = '--query-gpu=name,driver_version,clocks.current.sm,clocks.current.memory,clocks.max.sm,clocks.max.memory,power.limit';
+export function stateOfGpu(): string | null {
+  const query =
+    '--query-gpu=name,driver_version,clocks.current.sm,clocks.current.memory,clocks.max.sm,clocks.max.memory,power.limit,temperature.gpu';
   try {
     return execFileSync('nvidia-smi', [query, '--format=csv,noheader', '--id=0'], { encoding: 'utf8', stdio: 'pipe' }).trim();
   } catch {
@@ -33,4 +36,9 @@ function stateOfDriver(): string | null {
   }
 }
 
-export const describeGpu = ({ description }: Device): Gpu => ({ description, version: reportedVersion(), state: stateOfDriver() });
+export const describeGpu = ({ description }: Device): Gpu => ({
+  description,
+  version: reportedVersion(),
+  state: stateOfGpu(),
+  stateAfter: null,
+});

@@ -1,5 +1,6 @@
 /** The GPU benchmark: see options.ts for its command line. */
 
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,16 +9,21 @@ import type { Device } from '../../lib/index';
 import { fileStem } from '../cpu/machine';
 import { Budget } from './budget';
 import { Clock } from './clock';
+import { CompileBudget } from './compile_budget';
 import { cudnnMissing, cudnnVersion } from './contenders';
-import { collectIn, reasonOf } from './failures';
+import { collectIn, isOfOurs, reasonOf } from './failures';
 import { describeGpu, isEmulated, openGpu } from './gpu';
 import { HELP, type Options, parseOptions } from './options';
 import { planOf } from './plan';
-import { PyTorch } from './pytorch';
+import { PyTorch, type PyTorchVersions } from './pytorch';
 import { newReport, type Report, toJson, writeJson, writePlots } from './report';
 import { run, type Session } from './run';
 import { failureLines, leftOutLines, ratioTable } from './summary';
 import { callTable, headlineTable, stepTable } from './table';
+import { unwatched, watched } from './watchdog';
+
+/** What our samples take is milliseconds. */
+const HANG_SECONDS = 20;
 
 /** Ends the process of PyTorch, if there is one, with the session. */
 async function withSession(options: Options, device: Device, use: (session: Session, report: Report) => Promise<void>): Promise<void> {
@@ -34,10 +40,13 @@ async function withSession(options: Options, device: Device, use: (session: Sess
     const report = newReport(options, {
       gpu: describeGpu(device),
       cudnn: cudnnVersion(),
-      pytorch: pytorch && { version: pytorch.version, cudnn: pytorch.cudnn },
+      pytorch: pytorch?.versions ?? null,
       absent,
     });
-    await use({ device, stream, timer, pytorch, budget, options, onFailure: collectIn(report.failures) }, report);
+    const compileBudget = new CompileBudget(options.compileSeconds, options);
+    const onFailure = collectIn(report.failures);
+    await use({ device, stream, timer, pytorch, budget, compileBudget, options, onFailure, watch: unwatched }, report);
+    if (report.failures.some(isOfOurs)) process.exitCode = 1;
   } finally {
     pytorch?.close();
   }
@@ -46,10 +55,13 @@ async function withSession(options: Options, device: Device, use: (session: Sess
 const startPyTorch = ({ flushBytes }: Options): Promise<PyTorch> =>
   PyTorch.start(process.env.BENCH_PYTHON || 'python3', isEmulated() ? 'cpu' : 'cuda', flushBytes);
 
+const pytorchText = ({ version, cudnn, cuda, triton }: PyTorchVersions): string =>
+  `PyTorch ${version} with cuDNN ${cudnn ?? '–'}, CUDA ${cuda ?? '–'}, Triton ${triton ?? '–'}`;
+
 const introduction = ({ gpu, cudnn, pytorch, rounds }: Report): string =>
   [
     `${[gpu.description, gpu.version, gpu.state].filter(Boolean).join(', ')}; ${rounds} rounds`,
-    `${cudnn ?? 'No cuDNN'}; PyTorch ${pytorch ? `${pytorch.version} with cuDNN ${pytorch.cudnn ?? '–'}` : 'is not here'}`,
+    `${cudnn ?? 'No cuDNN'}; ${pytorch ? pytorchText(pytorch) : 'PyTorch is not here'}`,
     'floor: a copy on the device that moves as many bytes as the operation at least does',
   ].join('\n');
 
@@ -69,7 +81,7 @@ async function rehearse(options: Options, device: Device): Promise<void> {
   const out = join(folder, 'rehearsal.json');
   try {
     await withSession(options, device, async (session, report) => {
-      await run(planOf(options), session, report, () => writeJson(report, out));
+      await run(planOf(options), session, report, { save: () => writeJson(report, out), say: () => {} });
       writePlots(report, out);
       conclusion(report);
       const { problems, steps } = report;
@@ -83,6 +95,12 @@ async function rehearse(options: Options, device: Device): Promise<void> {
   }
 }
 
+/** Whoever leaves in order waits for the GPU, and that may be for ever. */
+function leave(): never {
+  spawn('sh', ['-c', `sleep 5; kill -9 ${process.pid}`], { detached: true, stdio: 'ignore' }).unref();
+  process.exit(1);
+}
+
 async function measureAll(options: Options, device: Device): Promise<void> {
   const say = options.json ? console.error : console.log;
   await withSession(options, device, async (session, report) => {
@@ -92,9 +110,16 @@ async function measureAll(options: Options, device: Device): Promise<void> {
     writeJson(report, out); // a place that cannot be written to is known before the work
     const plan = planOf(options);
     let count = 0;
-    await run(plan, session, report, (text) => {
-      writeJson(report, out);
-      say(`\n${++count}/${plan.length}, ${Math.round(report.seconds)} s: ${text}`);
+    const save = () => writeJson(report, out);
+    const watch = watched(HANG_SECONDS, (contender, reason, where) => {
+      session.onFailure(contender, reason, where);
+      save();
+      console.error(`${contender}: ${reason} (${where}); what was measured before is in ${out}`);
+      leave();
+    });
+    await run(plan, { ...session, watch }, report, {
+      save,
+      say: (text) => say(`\n${++count}/${plan.length}, ${Math.round(report.seconds)} s: ${text}`),
     });
     say(`\n${conclusion(report)}`);
     if (options.json) process.stdout.write(toJson(report));

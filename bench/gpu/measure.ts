@@ -6,6 +6,7 @@ import type { Contender } from './contenders';
 import type { OnFailure } from './failures';
 import type { Fused } from './networks';
 import { caseName, fewestBytes, type GpuProblem } from './problem';
+import type { Watch } from './watchdog';
 
 /** Whether the data lies outside of the L2 cache at first, or in it as far as it fits. */
 export type Cache = 'cold' | 'warm';
@@ -33,6 +34,8 @@ export interface ProblemResult extends GpuProblem {
 
 /** What takes the time of a call. */
 export interface Timer {
+  /** Before the samples of something: the GPU may have been idle. */
+  wake(): Promise<void>;
   cold(call: () => void): Promise<number>;
   warm(call: () => void, calls: number): Promise<number>;
 }
@@ -43,6 +46,7 @@ export interface Options {
   /** The most calls back to back where the cache is warm. */
   calls: number;
   onFailure: OnFailure;
+  watch: Watch;
 }
 
 /** How long calls back to back should take together: enough for the clock, which ticks in half microseconds. */
@@ -69,19 +73,22 @@ export async function measure(
   contenders: readonly Contender[],
   copy: (bytes: number) => () => void,
   timer: Timer,
-  { operations, rounds, calls, onFailure }: Options,
+  { operations, rounds, calls, onFailure, watch }: Options,
 ): Promise<Cell[]> {
   const cells = operations.flatMap((operation) =>
     CACHES.map((cache) => openCell(operation, fused, cache, fewestBytes(problem, operation, fused), contenders, copy)),
   );
+  await timer.wake();
   for (let round = 0; round < rounds; ++round) {
     for (const cell of cells) {
-      await sample(cell.copy, cell.cache, timer, calls);
+      const where = caseName(problem, cell.operation, fused);
+      await watch('copy', where, () => sample(cell.copy, cell.cache, timer, calls));
       for (const series of [...cell.contenders]) {
         try {
-          await sample(series, cell.cache, timer, warmCalls(median(cell.copy.seconds), calls));
+          const most = warmCalls(median(cell.copy.seconds), calls);
+          await watch(series.contender, where, () => sample(series, cell.cache, timer, most));
         } catch (error) {
-          onFailure(series.contender, error, caseName(problem, cell.operation, fused));
+          onFailure(series.contender, error, where);
           cell.contenders.splice(cell.contenders.indexOf(series), 1); // it is not asked again
         }
       }

@@ -2,7 +2,7 @@
 
 import { type BackendName, BatchNorm, type Stream, Tensor } from '../../lib/index';
 import { EPS } from '../cpu/data';
-import { openCopies } from './copies';
+import { openCopiesInTurn } from './copies';
 import { disposeAll, repeated, SEEDS } from './inputs';
 import type { StepLayer } from './plan';
 import { axisOf, channelsOf, fewestBytes, type GpuProblem, memoryShape } from './problem';
@@ -66,13 +66,12 @@ export function openGraph(problems: readonly LayerProblem[], backend: BackendNam
 
 /** Copies of as many bytes as each of the operations at least moves, one after the other. */
 export function openCopyStep(bytes: readonly number[], stream: Stream): OpenStep {
-  const copies = openCopies(Math.max(...bytes), stream.device, stream);
-  const calls = bytes.map(copies.of);
+  const { calls, release } = openCopiesInTurn(bytes, stream.device, stream);
   return {
     call: () => {
       for (const call of calls) call();
     },
-    release: copies.release,
+    release,
   };
 }
 

@@ -21,7 +21,7 @@ it inside. Ours, cuDNN in each of its modes, and a copy on the device of as many
 problem by problem, on the same inputs. Then all 53 batch norms of a training step at once, also as a CUDA graph, and the time per call seen from JavaScript.
 
 It does what matters most first, and ends in time: what it then did not get to is listed. Whoever cannot take part, or cannot do one
-operation, is in the report with the reason.
+operation, is in the report with the reason; where ours fails, or computes something else than PyTorch, the status is 1.
 
   --networks LIST   of ${NETWORKS.map(({ name }) => name).join(',')} (default: all); the first
                     one comes with everything that can be fused and as a whole step, the others plain and with ReLU
@@ -33,7 +33,8 @@ operation, is in the report with the reason.
   --rounds N        samples of everything (default: 10)
   --quick           3 rounds: a look, not a measurement
   --budget SECONDS  how long it may take (default: 480), and some seconds more to end what it is at
-  --compile SECONDS how much of that torch.compile may compile (default: a quarter)
+  --compile SECONDS how much of that torch.compile may compile (default: a quarter), in equal shares for each type, layout
+                    and what is fused; 0 switches it off
   --out FILE        where the JSON goes, after each problem (default: reports/bench/gpu/<date>-<gpu>.json); the plots lie beside it as .svg
                     and -roofline.svg
   --json            print the JSON instead of tables
@@ -71,6 +72,11 @@ function parseList<T>(option: string, text: string | undefined, choices: Readonl
 
 const byName = <T extends string>(names: readonly T[]) => Object.fromEntries(names.map((name) => [name, name])) as Record<T, T>;
 
+function parseCompile(text: string | undefined, budget: number): number {
+  if (text === undefined) return Math.ceil(budget / 4);
+  return text === '0' ? 0 : parseCount('compile', text);
+}
+
 export function parseOptions(args: readonly string[]): Options {
   const text = { type: 'string' } as const;
   const flag = { type: 'boolean', default: false } as const;
@@ -105,7 +111,7 @@ export function parseOptions(args: readonly string[]): Options {
     calls: rehearse ? 2 : 10,
     flushBytes: rehearse ? 2 ** 16 : 2 ** 29,
     budget,
-    compileSeconds: rehearse ? 1 : parseCount('compile', values.compile ?? String(Math.ceil(budget / 4))),
+    compileSeconds: rehearse && values.compile === undefined ? 1 : parseCompile(values.compile, budget),
     rehearse,
     out,
     json,

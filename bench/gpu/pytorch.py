@@ -1,22 +1,34 @@
 """Times PyTorch's batch norm on a GPU, by the rules of clock.ts. Usage: pytorch.py DEVICE FLUSH_BYTES
 
 The first line written is a JSON object about this PyTorch, or {error}. Then every line read is a request, a JSON object whose `kind` names
-one of KINDS, and every line written its answer. Times are in seconds; whatever cannot be done has an `error`. On the CPU, which is there to
+one of KINDS, and every line written its answer, with the `id` of the request. Times are in seconds; whatever cannot be done has an `error`. On the CPU, which is there to
 rehearse, the same is timed by the clock of the process."""
 
 import gc
 import json
+import os
 import sys
 import time
+from importlib.metadata import PackageNotFoundError, version
 
 sys.dont_write_bytecode = True
+
+# What libraries print goes to stderr: on stdout it would pass for an answer.
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+
+
+def say(answer):
+    print(json.dumps(answer), file=answers, flush=True)
+
+
 try:
     import torch
 
     from pytorch_clock import GpuClock, RehearsalClock
     from pytorch_layer import EAGER, PERIOD, Problem, blocks, compile_all, make_blocks, training
 except ImportError as error:
-    print(json.dumps({"error": str(error)}), flush=True)
+    say({"error": str(error)})
     sys.exit()
 
 
@@ -47,6 +59,7 @@ def open_operation(operation, problem, functions):
 
 
 def samples(call, rounds, calls):
+    clock.wake()
     times = {"cold": [], "warm": []}
     for _ in range(rounds):
         times["cold"].append(clock.cold(call))
@@ -107,6 +120,7 @@ def step(request):
             torch.autograd.grad(outputs.pop(), one.leaves, one.gradient)
 
     call()
+    clock.wake()
     return {"seconds": [clock.cold(call) for _ in range(request["rounds"])], "pipelined": [clock.per_call(call, 3) for _ in range(request["rounds"])]}
 
 
@@ -131,6 +145,13 @@ def answer(request):
     return result
 
 
+def triton_version():
+    try:
+        return version("triton")
+    except PackageNotFoundError:
+        return None
+
+
 def describe():
     # So that the backward of a compiled function can be done again and again.
     functorch = __import__("torch._functorch.config", fromlist=["config"])
@@ -140,6 +161,8 @@ def describe():
     return {
         "version": torch.__version__,
         "cudnn": cudnn.version() if device == "cuda" and cudnn.is_available() else None,
+        "cuda": torch.version.cuda,
+        "triton": triton_version(),
         "sample": [float(blocks["input"][index].cpu()) for index in (0, 1, PERIOD - 1)],
     }
 
@@ -155,7 +178,8 @@ def start():
 
 
 first = attempt(start)
-print(json.dumps(first), flush=True)
+say(first)
 if "error" not in first:
     for line in sys.stdin:
-        print(json.dumps(answer(json.loads(line))), flush=True)
+        request = json.loads(line)
+        say({"id": request["id"], **answer(request)})

@@ -5,6 +5,7 @@ import { LineProcess } from '../cpu/line_process';
 import type { Operation } from '../cpu/problem';
 import { type Summary, summarize } from '../cpu/statistics';
 import { difference, type FirstValues } from './check';
+import { OURS } from './contenders';
 import { type OnFailure, reasonOf } from './failures';
 import { PERIOD, SEEDS, valuesOf } from './inputs';
 import type { Cell } from './measure';
@@ -13,6 +14,18 @@ import { caseName, type GpuProblem, problemName } from './problem';
 
 export const EAGER = 'PyTorch eager';
 export const COMPILED = 'PyTorch compile';
+/** Who failed where the two disagree: which of them is wrong is not known. */
+const COMPARISON = `${OURS} and PyTorch`;
+
+/** What it says of itself. */
+export interface PyTorchVersions {
+  version: string;
+  cudnn: number | null;
+  /** That it was built with. */
+  cuda: string | null;
+  /** Null where it has none, and so compiles nothing for a GPU. */
+  triton: string | null;
+}
 
 type Failed = { error: string };
 type Answers = Partial<Record<Operation, Record<'cold' | 'warm', number[]> | Failed>>;
@@ -25,53 +38,70 @@ export interface StepTimes {
 
 /** The longest that a request may take: compilers can hang. */
 const REQUEST_SECONDS = 90;
+/** What one may take that is asked again, however late it is. */
+const LEAST_SECONDS = 15;
 
 export class PyTorch {
-  /** Seconds that compiling took so far. */
-  compileSeconds = 0;
   private ended: string | null = null;
+  private requests = 0;
+  /** Why it compiles no more. */
+  private compilesNot: string | null = null;
 
   private constructor(
-    private readonly child: LineProcess,
-    readonly version: string,
-    readonly cudnn: number | null,
+    private readonly startAgain: () => Promise<LineProcess>,
+    private child: LineProcess,
+    readonly versions: PyTorchVersions,
   ) {}
 
   /** @throws where `python` does not start, has no torch, or torch has no GPU. */
   static async start(python: string, device: 'cuda' | 'cpu', flushBytes: number): Promise<PyTorch> {
-    const child = new LineProcess(python, [join(__dirname, 'pytorch.py'), device, String(flushBytes)]);
-    const first = JSON.parse(await child.within(REQUEST_SECONDS, child.readLine())) as
-      | { version: string; cudnn: number | null; sample: number[] }
-      | Failed;
-    if ('error' in first) throw new Error(`${python}: ${first.error}`);
-    const values = valuesOf(SEEDS.input);
-    const ours = [0, 1, PERIOD - 1].map((index) => values[index]);
-    if (ours.join() !== first.sample.join())
-      throw new Error(`pytorch.py would compute with other numbers: ${first.sample} instead of ${ours}`);
-    return new PyTorch(child, first.version, first.cudnn);
+    const start = () => startProcess(python, [join(__dirname, 'pytorch.py'), device, String(flushBytes)]);
+    const { child, versions } = await start();
+    return new PyTorch(async () => (await start()).child, child, versions);
   }
 
-  /** Adds PyTorch's times to the cells of a problem. */
-  async measure(problem: GpuProblem, fused: Fused, cells: readonly Cell[], calls: CallsOf, options: Options): Promise<void> {
-    const { rounds, compileNot, seconds, ours, onFailure } = options;
+  /** Adds PyTorch's times to the cells of a problem; the seconds that compiling took. */
+  async measure(problem: GpuProblem, fused: Fused, cells: readonly Cell[], calls: CallsOf, options: Options): Promise<number> {
+    const { rounds, seconds, ours, onFailure } = options;
     const { shape, layout, dtype } = problem;
     const operations = Object.fromEntries(cells.map((cell) => [cell.operation, calls(cell)]));
-    const request = { kind: 'problem', shape, layout, dtype, fused, operations, rounds, compile: compileNot === null };
+    const request = { kind: 'problem', shape, layout, dtype, fused, operations, rounds };
+    const wanted = options.compileNot === null && this.compilesNot === null;
     try {
-      const answer = await this.ask<ProblemAnswer>(request, seconds);
-      this.compileSeconds += answer.compileSeconds ?? 0;
+      const answer = await this.askForProblem({ ...request, compile: wanted }, seconds);
       const other = difference(ours, answer.first);
-      if (other !== null) throw new Error(other);
+      if (other !== null) {
+        onFailure(COMPARISON, other, caseName(problem, 'trainingForward', fused));
+        for (const cell of cells) cell.times = cell.times.filter(({ contender }) => contender !== OURS);
+        return answer.compileSeconds ?? 0;
+      }
       for (const cell of cells) {
         const fail = (contender: string, reason: string) => onFailure(contender, reason, caseName(problem, cell.operation, fused));
         add(cell, EAGER, answer.eager, fail);
         if (answer.compile) add(cell, COMPILED, answer.compile, fail);
       }
+      const compileNot = this.compilesNot ?? options.compileNot;
+      if (compileNot !== null) onFailure(COMPILED, compileNot, problemName(problem));
+      return answer.compileSeconds ?? 0;
     } catch (error) {
       onFailure('PyTorch', error, problemName(problem));
-      return;
+      return 0;
     }
-    if (compileNot !== null) onFailure(COMPILED, compileNot, problemName(problem));
+  }
+
+  /** A process that compiling was the end of is followed by one, once, that does not compile. */
+  private async askForProblem(request: { compile: boolean }, seconds: number): Promise<ProblemAnswer> {
+    const start = performance.now();
+    try {
+      return await this.ask<ProblemAnswer>(request, seconds);
+    } catch (error) {
+      if (this.ended === null || !request.compile) throw error;
+      this.compilesNot = `not asked again since ${this.ended}`;
+      this.child = await this.startAgain();
+      this.ended = null;
+      const left = seconds - (performance.now() - start) / 1e3;
+      return this.ask<ProblemAnswer>({ ...request, compile: false }, Math.max(LEAST_SECONDS, left));
+    }
   }
 
   async step(layers: readonly { shape: readonly number[]; fused: Fused }[], options: StepRequest): Promise<StepTimes> {
@@ -98,13 +128,45 @@ export class PyTorch {
   private async ask<T extends object>(request: object, seconds: number): Promise<T> {
     if (this.ended !== null) throw new Error(this.ended);
     const limit = Math.min(REQUEST_SECONDS, seconds);
-    const answer = await this.child.within(limit, this.child.ask(JSON.stringify(request))).catch((error: unknown) => {
+    const id = ++this.requests;
+    const result = await this.answerTo<T>(id, request, limit).catch((error: unknown) => {
       this.ended = reasonOf(error);
+      this.child.kill();
       throw error;
     });
-    const result = JSON.parse(answer) as T | Failed;
     if ('error' in result) throw new Error(result.error);
     return result;
+  }
+
+  private async answerTo<T>(id: number, request: object, seconds: number): Promise<T | Failed> {
+    const line = await this.child.within(seconds, this.child.ask(JSON.stringify({ id, ...request })));
+    const answer = parse<(T | Failed) & { id: number }>(line);
+    if (answer.id !== id) throw new Error(`pytorch.py answered request ${answer.id} when ${id} was asked`);
+    return answer;
+  }
+}
+
+async function startProcess(python: string, args: readonly string[]): Promise<{ child: LineProcess; versions: PyTorchVersions }> {
+  const child = new LineProcess(python, args);
+  try {
+    const first = parse<(PyTorchVersions & { sample: number[] }) | Failed>(await child.within(REQUEST_SECONDS, child.readLine()));
+    if ('error' in first) throw new Error(`${python}: ${first.error}`);
+    const { sample, ...versions } = first;
+    const values = valuesOf(SEEDS.input);
+    const ours = [0, 1, PERIOD - 1].map((index) => values[index]);
+    if (ours.join() !== sample.join()) throw new Error(`pytorch.py would compute with other numbers: ${sample} instead of ${ours}`);
+    return { child, versions };
+  } catch (error) {
+    child.kill(); // or this process would not end before it
+    throw error;
+  }
+}
+
+function parse<T>(line: string): T {
+  try {
+    return JSON.parse(line) as T;
+  } catch {
+    throw new Error(`pytorch.py wrote no JSON but '${line.slice(0, 80)}'`);
   }
 }
 

@@ -8,6 +8,10 @@ import torch
 WARMING = 2
 MARGIN = 2
 MOST_WRITES = 200
+WAKING_WRITES = 300
+WAKING_SECONDS = 0.1
+# How soon after work the clocks are still up; to wake the GPU for each operation would take longer than to measure it.
+AWAKE_SECONDS = 0.02
 
 
 def repeat(call, times):
@@ -38,8 +42,17 @@ class Clock:
 class GpuClock(Clock):
     def __init__(self, flush_bytes):
         self.buffer = torch.empty(flush_bytes // 4, device="cuda")
-        self.write(2)
-        self.write_seconds = self.between(lambda: self.write(4)) / 4
+        self.write(WAKING_WRITES)
+        self.write_seconds = min(self.between(lambda: self.write(4)) / 4 for _ in range(5))
+
+    def wake(self):
+        """Keeps the GPU busy until its clocks are up: one that had nothing to do has lowered them."""
+        start = time.perf_counter()
+        if start - self.busy < AWAKE_SECONDS:
+            return
+        while time.perf_counter() - start < WAKING_SECONDS:
+            self.write(math.ceil(WAKING_SECONDS / self.write_seconds / 10))
+            self.synchronize()
 
     def write(self, times):
         for _ in range(times):
@@ -51,6 +64,7 @@ class GpuClock(Clock):
         work()
         end.record()
         end.synchronize()
+        self.busy = time.perf_counter()
         return start.elapsed_time(end) / 1e3
 
     def cover(self, call, calls):
@@ -66,6 +80,9 @@ class GpuClock(Clock):
 
 
 class RehearsalClock(Clock):
+    def wake(self):
+        pass
+
     def between(self, work):
         start = time.perf_counter()
         work()

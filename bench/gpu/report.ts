@@ -11,6 +11,7 @@ import type { ProblemResult } from './measure';
 import type { Network } from './networks';
 import type { Options } from './options';
 import { barPlots } from './plot';
+import type { PyTorchVersions } from './pytorch';
 import { roofline } from './roofline';
 import type { StepResult } from './step';
 
@@ -20,7 +21,7 @@ export interface Report {
   machine: Machine;
   gpu: Gpu;
   cudnn: string | null;
-  pytorch: { version: string; cudnn: number | null } | null;
+  pytorch: PyTorchVersions | null;
   rounds: number;
   /** The most calls back to back where the cache is warm. */
   callsWithWarmCache: number;

@@ -4,9 +4,11 @@ import type { Device, Stream } from '../../lib/index';
 import type { Budget } from './budget';
 import { measureCalls } from './calls';
 import { firstValues } from './check';
+import type { CompileBudget } from './compile_budget';
 import { backendsHere, openContender } from './contenders';
 import { openCopies } from './copies';
 import { type OnFailure, reasonOf } from './failures';
+import { stateOfGpu } from './gpu';
 import { disposeAll, inputsOf } from './inputs';
 import { type Cell, measure, type ProblemResult, type Timer, warmCalls } from './measure';
 import type { Fused } from './networks';
@@ -17,6 +19,7 @@ import type { PyTorch } from './pytorch';
 import { headlineOf, type Report } from './report';
 import { measureStep } from './step';
 import { callTable, problemTable, stepTable } from './table';
+import type { Watch } from './watchdog';
 
 /** Who measures where. */
 export interface Session {
@@ -25,16 +28,25 @@ export interface Session {
   timer: Timer;
   pytorch: PyTorch | null;
   budget: Budget;
+  compileBudget: CompileBudget;
   options: Options;
   onFailure: OnFailure;
+  watch: Watch;
 }
 
 /** What an answer of PyTorch may take when the time of the run is over. */
 const GRACE_SECONDS = 30;
 const CALLS_ON_END = 500;
 
-/** Fills the report; after each piece of work `onWork` gets it as text. Nothing that fails ends the run. */
-export async function run(plan: readonly Work[], session: Session, report: Report, onWork: (text: string) => void): Promise<void> {
+/** Where the report goes as it fills. */
+export interface Sink {
+  save: () => void;
+  /** Gets each piece of work as text. */
+  say: (text: string) => void;
+}
+
+/** Fills the report, and saves it after each piece of work. Nothing that fails ends the run. */
+export async function run(plan: readonly Work[], session: Session, report: Report, { save, say }: Sink): Promise<void> {
   for (const work of plan) {
     if (session.budget.left() === 0) {
       report.leftOut.push(workName(work));
@@ -46,14 +58,17 @@ export async function run(plan: readonly Work[], session: Session, report: Repor
     });
     report.seconds = session.budget.spent();
     report.headline = headlineOf(report, session.options);
-    onWork(text);
+    save();
+    say(text);
   }
+  report.gpu.stateAfter = stateOfGpu();
+  save(); // with what was left out as well
 }
 
 /** What was measured, as text. */
 async function doWork(work: Work, session: Session, report: Report): Promise<string> {
-  const { device, stream, timer, pytorch, budget, options, onFailure } = session;
-  const limits = { rounds: options.rounds, seconds: budget.left() + GRACE_SECONDS, onFailure };
+  const { device, stream, timer, pytorch, budget, options, onFailure, watch } = session;
+  const limits = { rounds: options.rounds, seconds: budget.left() + GRACE_SECONDS, onFailure, watch };
   if (work.kind === 'problem') {
     const cells = await measureProblem(work.problem, work.fused, session);
     addCells(report, work.problem, cells);
@@ -84,23 +99,23 @@ async function measureProblem(problem: GpuProblem, fused: readonly Fused[], sess
 }
 
 async function measureFused(problem: GpuProblem, fused: Fused, session: Session): Promise<Cell[]> {
-  const { pytorch, budget, options, onFailure } = session;
+  const { pytorch, budget, compileBudget, options, onFailure } = session;
   const { cells, first } = await measureHere(problem, fused, session);
   if (pytorch !== null) {
-    const spent = pytorch.compileSeconds >= options.compileSeconds;
-    await pytorch.measure(problem, fused, cells, ({ copySeconds }) => warmCalls(copySeconds.median, options.calls), {
+    const compileSeconds = await pytorch.measure(problem, fused, cells, ({ copySeconds }) => warmCalls(copySeconds.median, options.calls), {
       rounds: options.rounds,
-      compileNot: spent ? `its ${options.compileSeconds} s for compiling are over` : null,
+      compileNot: compileBudget.refusal(problem, fused),
       ours: first,
       seconds: budget.left() + GRACE_SECONDS,
       onFailure,
     });
+    compileBudget.spend(problem, fused, compileSeconds);
   }
   return cells;
 }
 
 /** By the implementations in this process, whose memory is free again when this resolves. */
-async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, timer, options, onFailure }: Session) {
+async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, timer, options, onFailure, watch }: Session) {
   const { operations } = options;
   const releases: (() => void)[] = [];
   try {
@@ -111,11 +126,11 @@ async function measureHere(problem: GpuProblem, fused: Fused, { device, stream, 
     releases.push(copies.release);
     const contenders = [];
     for (const name of backendsHere()) {
-      const contender = await openContender(name, problem, fused, inputs, stream, operations, onFailure);
+      const contender = await openContender(name, problem, fused, inputs, stream, operations, { onFailure, watch });
       releases.push(contender.release);
       contenders.push(contender);
     }
-    const cells = await measure(problem, fused, contenders, copies.of, timer, { ...options, onFailure });
+    const cells = await measure(problem, fused, contenders, copies.of, timer, { ...options, onFailure, watch });
     return { cells, first: await firstValues(problem, fused, inputs) };
   } finally {
     for (const release of releases) release();

@@ -2,9 +2,10 @@
 
 import { OPERATIONS, type Operation } from '../cpu/problem';
 import { alignColumns } from '../cpu/table';
-import { geometricMean, overFloor, overRival } from './compare';
+import { geometricMean, overFloor, overRival, secondsOf } from './compare';
 import type { ProblemResult } from './measure';
 import { FUSED } from './networks';
+import { COMPILED } from './pytorch';
 import type { Report } from './report';
 import { share } from './table';
 
@@ -14,7 +15,13 @@ const columnsOf = (problems: readonly ProblemResult[], fused: string, operation:
   const cells = problems
     .flatMap((problem) => problem.cells)
     .filter((cell) => cell.fused === fused && cell.operation === operation && cell.cache === 'cold');
-  return [share(geometricMean(cells.map(overRival))), share(geometricMean(cells.map(overFloor)))];
+  const compared = cells.filter((cell) => overRival(cell) !== null);
+  const compiled = compared.filter((cell) => secondsOf(cell, COMPILED) !== null);
+  return [
+    share(geometricMean(compared.map(overRival))),
+    `${compiled.length}/${compared.length}`,
+    share(geometricMean(cells.map(overFloor))),
+  ];
 };
 
 /** Geometric means over the shapes of a network. */
@@ -27,8 +34,10 @@ export function ratioTable(problems: readonly ProblemResult[]): string {
       ...OPERATIONS.flatMap((operation) => columnsOf(own, fused, operation)),
     ]);
   });
-  const head = ['  shapes of', 'fused', 'inference/rival', '/floor', 'forward/rival', '/floor', 'backward/rival', '/floor'];
-  return ['Ours over the best rival and over the floor, cold L2, geometric means', ...alignColumns([head, ...rows], 2)].join('\n');
+  const head = ['  shapes of', 'fused', ...['inference', 'forward', 'backward'].flatMap((name) => [`${name}/rival`, 'compiled', '/floor'])];
+  const title =
+    'Ours over the best rival and over the floor, cold L2, geometric means; compiled: in how many torch.compile is among the rivals';
+  return [title, ...alignColumns([head, ...rows], 2)].join('\n');
 }
 
 export const failureLines = ({ absent, failures }: Report): string[] => [

@@ -2,12 +2,16 @@
 
 import { spawnSync } from 'node:child_process';
 import { resolve } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect } from 'chai';
+import { CompileBudget } from '../../bench/gpu/compile_budget';
 import type { Contender } from '../../bench/gpu/contenders';
-import { collectIn, type Failure } from '../../bench/gpu/failures';
+import { placesOf } from '../../bench/gpu/copies';
+import { collectIn, type Failure, isOfOurs } from '../../bench/gpu/failures';
 import { measure, type Timer, warmCalls } from '../../bench/gpu/measure';
 import { parseOptions } from '../../bench/gpu/options';
 import { fewestBytes, type GpuProblem } from '../../bench/gpu/problem';
+import { unwatched, watched } from '../../bench/gpu/watchdog';
 import { UsageError } from '../../lib/cli/usage';
 import { Device } from '../../lib/index';
 import { skip } from '../helpers/shared';
@@ -33,7 +37,11 @@ function scripted(times: Record<string, (number | Error)[]>) {
     if (time instanceof Error) throw time;
     return time;
   };
-  const timer: Timer = { cold: async (call) => take('cold', call), warm: async (call, calls) => take(`warm ×${calls}`, call) };
+  const timer: Timer = {
+    wake: async () => {},
+    cold: async (call) => take('cold', call),
+    warm: async (call, calls) => take(`warm ×${calls}`, call),
+  };
   return { contender, timer, log, copy: (bytes: number) => named(`copy of ${bytes}`) };
 }
 
@@ -51,7 +59,7 @@ describe('GPU benchmark', () => {
       'cold ours inference': [2, 4, 12],
       'cold cuDNN spatial inference': [3, 3, 3],
     });
-    const options = { operations: ['inference', 'backward'] as const, rounds: 3, calls: 5, onFailure: expect.fail };
+    const options = { operations: ['inference', 'backward'] as const, rounds: 3, calls: 5, onFailure: expect.fail, watch: unwatched };
     const cells = await measure(PROBLEM, 'none', [contender('ours'), contender('cuDNN spatial')], copy, timer, options);
     expect(log.slice(0, 6)).to.deep.equal([
       `cold copy of ${bytes}`,
@@ -75,7 +83,7 @@ describe('GPU benchmark', () => {
   it('goes on without a contender that fails, and says why', async () => {
     const { contender, timer, log, copy } = scripted({ 'cold cuDNN spatial inference': [1, new Error('too hot')] });
     const failures: Failure[] = [];
-    const options = { operations: ['inference'] as const, rounds: 4, calls: 5, onFailure: collectIn(failures) };
+    const options = { operations: ['inference'] as const, rounds: 4, calls: 5, onFailure: collectIn(failures), watch: unwatched };
     const [cold, warm] = await measure(PROBLEM, 'relu', [contender('ours'), contender('cuDNN spatial')], copy, timer, options);
     expect(log.filter((one) => one === 'cold cuDNN spatial inference')).to.have.length(2);
     expect(cold!.times.map((time) => [time.contender, time.seconds.samples])).to.deep.equal([['ours', 4]]);
@@ -84,10 +92,36 @@ describe('GPU benchmark', () => {
     expect(failures).to.deep.equal([{ contender: 'cuDNN spatial', reason: 'too hot', count: 1, first }]);
   });
 
+  it('notices a GPU that does not come back, and nothing else', async () => {
+    const hangs: string[][] = [];
+    const watch = watched(0.02, (...hang) => hangs.push(hang));
+    expect(await watch('copy', 'here', async () => 7)).to.equal(7);
+    expect(await watch('ours', 'here', () => Promise.reject(new Error('too hot'))).catch(({ message }) => message)).to.equal('too hot');
+    await watch('ours', 'there', () => setTimeout(60));
+    expect(hangs).to.deep.equal([['ours', 'nothing came back within 0.02 s', 'there']]);
+  });
+
+  it('copies of a step go through a large buffer, and begin again at its end', () => {
+    expect(placesOf([100, 256, 300, 200, 1], 1000)).to.deep.equal({ offsets: [0, 256, 512, 0, 256], size: 812 });
+    expect(placesOf([600, 2000, 600], 1000)).to.deep.equal({ offsets: [0, 0, 0], size: 2000 });
+  });
+
   it('calls small problems more often back to back', () => {
     expect(warmCalls(1e-5, 10)).to.equal(10);
     expect(warmCalls(1e-4, 10)).to.equal(3);
     expect(warmCalls(1e-2, 10)).to.equal(2);
+  });
+
+  it('shares the time for compiling between types, layouts and what is fused', () => {
+    const budget = new CompileBudget(12, { dtypes: ['float32', 'float16'], layouts: ['channels first'], fused: ['none', 'relu'] });
+    const float32 = { ...PROBLEM, dtype: 'float32' as const };
+    expect(budget.refusal(float32, 'none')).to.equal(null);
+    budget.spend(float32, 'none', 4);
+    expect(budget.refusal(float32, 'none')).to.equal('the share of channels first float32 none in its 12 s for compiling is over');
+    expect([budget.refusal(float32, 'relu'), budget.refusal(PROBLEM, 'none')]).to.deep.equal([null, null]);
+    budget.spend(PROBLEM, 'none', 8);
+    expect(budget.refusal(PROBLEM, 'relu')).to.equal('its 12 s for compiling are over');
+    expect(new CompileBudget(0, parseOptions([])).refusal(PROBLEM, 'none')).to.equal('switched off by --compile 0');
   });
 
   it('counts the same reason once', () => {
@@ -100,6 +134,9 @@ describe('GPU benchmark', () => {
       ['cuDNN spatial', 2, 'here'],
       ['PyTorch eager', 1, 'there'],
     ]);
+    expect(failures.some(isOfOurs)).to.equal(false);
+    for (const contender of ['ours', 'ours, CUDA graph', 'ours and PyTorch', 'all']) fail(contender, 'no', 'there');
+    expect(failures.filter(isOfOurs)).to.have.length(4);
   });
 
   it('reads its options and refuses what it does not know', () => {
@@ -116,12 +153,14 @@ describe('GPU benchmark', () => {
     });
     expect(parseOptions([]).operations).to.deep.equal(['inference', 'trainingForward', 'backward']);
     expect(parseOptions(['--quick']).rounds).to.equal(3);
+    expect(parseOptions(['--compile', '0']).compileSeconds).to.equal(0);
     expect(parseOptions(['--rehearse']).networks.map(({ name }) => name)).to.deep.equal(['tiny', 'tiny list']);
     const refusals: [string[], string][] = [
       [['--dtypes', 'float64'], "Expected float32, float16, bfloat16 for --dtypes but received 'float64'"],
       [['--networks', 'vgg'], 'Expected resnet50, mobilenetv2, 1d, 3d, densenet121 for --networks'],
       [['--fused', 'toString'], 'Expected none, relu, add+relu for --fused'],
       [['--rounds', '0'], '--rounds'],
+      [['--compile', '-1'], '--compile'],
       [['--batches', '32,x'], '--batches'],
       [['--faster'], '--faster'],
     ];

@@ -6,13 +6,17 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
 import { Budget } from '../../bench/gpu/budget';
-import { collectIn } from '../../bench/gpu/failures';
+import { CompileBudget } from '../../bench/gpu/compile_budget';
+import { collectIn, type Failure } from '../../bench/gpu/failures';
 import type { Timer } from '../../bench/gpu/measure';
+import { TINY_NETWORK } from '../../bench/gpu/networks';
 import { parseOptions } from '../../bench/gpu/options';
-import { planOf } from '../../bench/gpu/plan';
+import { layersOf, planOf } from '../../bench/gpu/plan';
 import { PyTorch } from '../../bench/gpu/pytorch';
 import { newReport, type Report, toJson, writeJson, writePlots } from '../../bench/gpu/report';
 import { run } from '../../bench/gpu/run';
+import { measureStep } from '../../bench/gpu/step';
+import { unwatched } from '../../bench/gpu/watchdog';
 import { describeEmulated } from '../helpers/cuda';
 import { device } from '../helpers/device';
 import { skip } from '../helpers/shared';
@@ -36,12 +40,19 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
   /** All of a small run, timed by a clock whose every tick is a microsecond. */
   async function runAll(args: string[], budget: Budget, pytorch: PyTorch | null, timer = ticking()): Promise<Report> {
     const options = parseOptions(['--rehearse', '--dtypes', 'float16', ...args]);
-    const gpu = { description: device.description, version: '', state: null };
-    const report = newReport({ ...options, compileSeconds: 0 }, { gpu, cudnn: null, pytorch: null, absent: [] });
-    const session = { device, stream: device.createStream(), timer, pytorch, budget, options: { ...options, compileSeconds: 0 } };
-    await run(planOf(options), { ...session, onFailure: collectIn(report.failures) }, report, () =>
-      writeJson(report, join(folder, 'x.json')),
-    );
+    const gpu = { description: device.description, version: '', state: null, stateAfter: null };
+    const report = newReport(options, { gpu, cudnn: null, pytorch: null, absent: [] });
+    const session = {
+      device,
+      stream: device.createStream(),
+      timer,
+      pytorch,
+      budget,
+      compileBudget: new CompileBudget(0, options),
+      options,
+    };
+    const save = () => writeJson(report, join(folder, 'x.json'));
+    await run(planOf(options), { ...session, onFailure: collectIn(report.failures), watch: unwatched }, report, { save, say: () => {} });
     return report;
   }
 
@@ -50,7 +61,7 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
       call();
       return 1e-6;
     };
-    return { cold: take, warm: take };
+    return { wake: async () => {}, cold: take, warm: take };
   }
 
   const contendersOf = (report: Report, layout: string, operation: string, fused: string): string[][] =>
@@ -121,6 +132,7 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
     let seconds = 0;
     const budget = new Budget(3, () => seconds);
     const timer: Timer = {
+      wake: async () => {},
       cold: async (call) => {
         call();
         seconds = Math.min(3, seconds + 0.1);
@@ -137,13 +149,17 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
     expect(report.leftOut).to.have.length(plan.length - 2); // the time per call is not taken by this clock
     expect(report.leftOut.at(-1)).to.equal('tiny list [2,3,5] channels first float16, none and relu');
     expect(report.seconds).to.equal(3);
-    expect(JSON.parse(readFileSync(join(folder, 'x.json'), 'utf8')))
-      .to.have.property('problems')
-      .of.length(1);
+    const written = JSON.parse(readFileSync(join(folder, 'x.json'), 'utf8')) as Report;
+    expect(written.problems).to.have.length(1);
+    expect(written.leftOut).to.deep.equal(report.leftOut);
   });
 
   it('reports a problem that fails for everybody, and goes on', async () => {
-    const timer: Timer = { cold: async () => Promise.reject(new Error('the clock stands still')), warm: async () => 1 };
+    const timer: Timer = {
+      wake: async () => {},
+      cold: async () => Promise.reject(new Error('the clock stands still')),
+      warm: async () => 1,
+    };
     const report = await runAll(['--layouts', 'first'], new Budget(1e6), null, timer);
     expect(report.problems).to.deep.equal([]);
     expect(report.timePerCall).to.not.equal(null);
@@ -151,6 +167,25 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
       reason: 'the clock stands still',
       first: 'tiny [2,4,6,6] channels first float16, none and relu and add+relu',
     });
+  });
+
+  it('goes on with a step whose one contender fails in a round', async () => {
+    const error = new Error('the first step fails');
+    const layers = layersOf(TINY_NETWORK, 2, 'plain');
+    const step = { network: 'tiny', batch: 2, layout: 'channels first', dtype: 'float16', fusion: 'plain' } as const;
+    const failures: Failure[] = [];
+    let calls = 0;
+    const take = async (call: () => void) => {
+      call();
+      if (++calls === 2) throw error;
+      return 1e-6;
+    };
+    const timer: Timer = { wake: async () => {}, cold: take, warm: take };
+    const options = { rounds: 2, seconds: 1, onFailure: collectIn(failures), watch: unwatched };
+    const { times } = await measureStep(step, layers, device.createStream(), timer, null, options);
+    expect(times[0]!.contender).to.equal('ours, CUDA graph');
+    expect(times[0]!.seconds.samples).to.equal(2);
+    expect(failures.map(({ contender, reason }) => [contender, reason])).to.deep.include(['ours', error.message]);
   });
 
   it('measures PyTorch beside, where BENCH_PYTHON names a Python with torch', async function () {
@@ -165,7 +200,7 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
       for (const { times } of report.steps) expect(times.at(-1)!.contender).to.equal('PyTorch eager');
       expect(report.timePerCall!.times.at(-1)!.name).to.equal('PyTorch eager: backward');
       const ofPyTorch = report.failures.filter(({ contender }) => contender.startsWith('PyTorch'));
-      expect(ofPyTorch.map(({ reason }) => reason)).to.deep.equal(['its 0 s for compiling are over']);
+      expect(ofPyTorch.map(({ reason }) => reason)).to.deep.equal(['switched off by --compile 0']);
     } finally {
       pytorch.close();
     }
@@ -173,14 +208,14 @@ describeEmulated('GPU benchmark on an emulated GPU', function () {
 
   it('is rehearsed: everything runs, and no time is shown', () => {
     const { status, stderr, stdout } = start(
-      ['--rehearse', '--dtypes', 'bfloat16', '--layouts', 'last'],
+      ['--rehearse', '--dtypes', 'bfloat16', '--layouts', 'last', '--compile', '0'],
       python ? { BENCH_PYTHON: python } : {},
     );
     const lines = stdout.trimEnd().split('\n');
     expect(lines[0]).to.match(/^Rehearsed on Emulated .*: 4 problems, 2 steps; no times are shown and nothing is kept$/);
     const ofPyTorch = lines.filter((line) => line.startsWith('PyTorch'));
     expect(ofPyTorch).to.have.length(1);
-    expect(ofPyTorch[0]).to.match(python ? /^PyTorch compile: its 1 s for compiling are over/ : /^PyTorch is left out: .*ENOENT/);
+    expect(ofPyTorch[0]).to.match(python ? /^PyTorch compile: switched off by --compile 0/ : /^PyTorch is left out: .*ENOENT/);
     expect(lines.some((line) => /^all: /.test(line))).to.equal(false);
     expect(stderr).to.equal('');
     expect(status).to.equal(0);

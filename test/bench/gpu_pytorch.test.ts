@@ -1,8 +1,9 @@
 /** PyTorch's process of the GPU benchmark: what it answers, and what becomes of one that fails. */
 
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { expect } from 'chai';
 import { summarize } from '../../bench/cpu/statistics';
 import { firstValues } from '../../bench/gpu/check';
@@ -65,13 +66,38 @@ describe('PyTorch in the GPU benchmark', function () {
 
   async function ask(
     of: PyTorch,
-    { seconds = 60, compileNot = 'not asked' as string | null, fused = 'none' as Fused, problem = PROBLEM } = {},
+    {
+      seconds = 60,
+      compileNot = 'not asked' as string | null,
+      fused = 'none' as Fused,
+      problem = PROBLEM,
+      contenders = [] as string[],
+    } = {},
   ) {
     const failures: Failure[] = [];
     const cells = cellsOf(fused);
+    for (const { times } of cells) times.push(...contenders.map((contender) => ({ contender, seconds: summarize([1]) })));
     const ours = await firstValues(problem, fused, inputsOf(problem, fused === 'add+relu', cpu));
-    await of.measure(problem, fused, cells, () => 2, { rounds: 3, compileNot, ours, seconds, onFailure: collectIn(failures) });
-    return { cells, reasons: failures.map(({ contender, reason }) => `${contender}: ${reason}`) };
+    const compileSeconds = await of.measure(problem, fused, cells, () => 2, {
+      rounds: 3,
+      compileNot,
+      ours,
+      seconds,
+      onFailure: collectIn(failures),
+    });
+    return { cells, compileSeconds, reasons: failures.map(({ contender, reason }) => `${contender}: ${reason}`) };
+  }
+
+  async function untilEnded(pid: number): Promise<void> {
+    const runs = () => {
+      try {
+        return process.kill(pid, 0);
+      } catch {
+        return false;
+      }
+    };
+    for (let wait = 0; wait < 500 && runs(); ++wait) await setTimeout(10);
+    expect(runs()).to.equal(false);
   }
 
   const failureOf = (started: Promise<PyTorch>): Promise<string> =>
@@ -88,6 +114,38 @@ describe('PyTorch in the GPU benchmark', function () {
     expect(await failureOf(PyTorch.start(join(folder, 'nothing'), 'cpu', 1024))).to.include('ENOENT');
   });
 
+  it('is ended where it is refused', async () => {
+    const pid = join(folder, 'pid');
+    for (const first of ['{"version": "1", "cudnn": null, "sample": [1, 2, 3]}', 'Welcome to Python']) {
+      const message = await failureOf(startScript(`echo $$ > ${pid}`, `echo '${first}'`, 'exec sleep 60'));
+      expect(message).to.match(/would compute with other numbers|wrote no JSON but 'Welcome to Python'/);
+      await untilEnded(Number(readFileSync(pid, 'utf8')));
+    }
+  });
+
+  it('is ended where its answer is none, or to another request', async () => {
+    const noise = await startScript(hello, 'read line', 'echo a warning', `echo '{"id": 1}'`, 'exec sleep 60');
+    const expected = ["PyTorch: pytorch.py wrote no JSON but 'a warning'"];
+    expect((await ask(noise)).reasons).to.deep.equal(expected);
+    expect((await ask(noise)).reasons).to.deep.equal(expected);
+    const late = await startScript(hello, 'read line', `echo '{"id": 7}'`, 'exec sleep 60');
+    expect((await ask(late)).reasons).to.deep.equal(['PyTorch: pytorch.py answered request 7 when 1 was asked']);
+  });
+
+  it('is started again without compiling, once, where compiling takes too long', async () => {
+    const first = await firstValues(PROBLEM, 'none', inputsOf(PROBLEM, false, cpu));
+    const times = { cold: [1], warm: [1] };
+    const answer = { id: 2, first, eager: { inference: times, trainingForward: times, backward: times } };
+    const again = join(folder, 'again');
+    const compiling = [`if [ ! -e ${again} ]; then`, `touch ${again}`, 'exec sleep 60', 'fi'];
+    const child = await startScript(hello, 'read line', ...compiling, `echo '${JSON.stringify(answer)}'`, 'read line', 'exit 1');
+    const { cells, reasons } = await ask(child, { compileNot: null, seconds: 0.5 });
+    expect(reasons).to.have.length(1);
+    expect(reasons[0]).to.match(/^PyTorch compile: not asked again since .* gave no answer within 0\.5 s and was ended$/);
+    for (const { times } of cells) expect(times.map(({ contender }) => contender)).to.deep.equal(['PyTorch eager']);
+    expect((await ask(child, { compileNot: null })).reasons[0]).to.match(/^PyTorch: .* ended without an answer/);
+  });
+
   it('is ended when it takes too long, and not asked again', async () => {
     const child = await startScript(hello, 'exec sleep 60');
     const start = performance.now();
@@ -99,12 +157,12 @@ describe('PyTorch in the GPU benchmark', function () {
     expect(first.cells.every(({ times }) => times.length === 0)).to.equal(true);
   });
 
-  it('is told from somebody who computes something else', async () => {
-    const answer = { first: { output: [1], gradient: [1] }, eager: {} };
+  it('leaves neither its times nor ours where it computes something else', async () => {
+    const answer = { id: 1, first: { output: [1], gradient: [1] }, eager: {} };
     const child = await startScript(hello, 'read line', `echo '${JSON.stringify(answer)}'`, 'read line');
-    const { cells, reasons } = await ask(child);
-    expect(reasons[0]).to.include('it computes something else: its output begins with 1.00');
-    expect(cells.every(({ times }) => times.length === 0)).to.equal(true);
+    const { cells, reasons } = await ask(child, { contenders: ['ours', 'cuDNN spatial'] });
+    expect(reasons[0]).to.include('ours and PyTorch: they compute different things: the output of PyTorch begins with 1.00');
+    for (const { times } of cells) expect(times.map(({ contender }) => contender)).to.deep.equal(['cuDNN spatial']);
   });
 
   it('keeps what worked where an operation failed', async () => {
@@ -112,16 +170,16 @@ describe('PyTorch in the GPU benchmark', function () {
     const times = { cold: [3, 1, 2], warm: [0.5] };
     const failed = { error: 'no compiler' };
     const eager = { inference: times, trainingForward: times, backward: times };
-    const answer = { first, eager, compile: { ...eager, backward: failed }, compileSeconds: 4 };
+    const answer = { id: 1, first, eager, compile: { ...eager, backward: failed }, compileSeconds: 4 };
     const child = await startScript(hello, 'read line', `echo '${JSON.stringify(answer)}'`, 'read line');
-    const { cells, reasons } = await ask(child, { compileNot: null });
+    const { cells, reasons, compileSeconds } = await ask(child, { compileNot: null });
     expect(reasons).to.deep.equal(['PyTorch compile: no compiler']);
     expect(cells[0]!.times.map(({ contender, seconds }) => [contender, seconds.median])).to.deep.equal([
       ['PyTorch eager', 2],
       ['PyTorch compile', 2],
     ]);
     expect(cells.at(-1)!.times.map(({ contender, seconds }) => [contender, seconds.median])).to.deep.equal([['PyTorch eager', 0.5]]);
-    expect(child.compileSeconds).to.equal(4);
+    expect(compileSeconds).to.equal(4);
   });
 
   describe('with torch', () => {

@@ -107,8 +107,10 @@ describe("GPU benchmark's report", () => {
   it('notices who computes something else', () => {
     const values = { output: [1, 2, 100], gradient: [0, 0, 0] };
     expect(difference(values, { output: [1.01, 2, 101], gradient: [0, 0, 0.01] })).to.equal(null);
-    expect(difference(values, { output: [1, 2.2, 100], gradient: [0, 0, 0] })).to.include('its output begins with 1.00,2.20,100');
-    expect(difference(values, { output: [1, 2, 100], gradient: [0, 0, Number.NaN] })).to.include('its gradient');
+    expect(difference(values, { output: [1, 2.2, 100], gradient: [0, 0, 0] })).to.include(
+      'the output of PyTorch begins with 1.00,2.20,100',
+    );
+    expect(difference(values, { output: [1, 2, 100], gradient: [0, 0, Number.NaN] })).to.include('the gradient of PyTorch');
   });
 
   it('has a row for each cell, with what is missing shown as missing', () => {
@@ -136,11 +138,12 @@ describe("GPU benchmark's report", () => {
       /forward +3\.0 +5\.0\n.*forward +– +5\.0$/,
     );
     const means = ratioTable(resnet({ ours: 1.5, 'cuDNN spatial': 2 }));
-    expect(means).to.match(/resnet50, batch 32, channels last float32 +none +– +– +0\.75 +1\.50 +0\.75 +1\.50$/m);
+    expect(means).to.match(/resnet50, batch 32, channels last float32 +none +– +0\/0 +– +0\.75 +0\/12 +1\.50 +0\.75 +0\/12 +1\.50$/m);
+    expect(ratioTable(resnet({ ours: 1.5, 'cuDNN spatial': 2, 'PyTorch compile': 1 }))).to.match(/1\.50 +12\/12 +1\.50$/m);
   });
 
   it('says who failed, and what was left out', () => {
-    const gpu = { description: 'a GPU', version: '', state: null };
+    const gpu = { description: 'a GPU', version: '', state: null, stateAfter: null };
     const report = newReport(parseOptions([]), {
       gpu,
       cudnn: null,
