@@ -54,7 +54,7 @@ const RECORDING: Recording = {
   date: '2026-01-02T03:04Z',
   commit: 'abc',
   machine: machine(),
-  state: { description: 'A GPU', version: 'CUDA 13.0', state: null },
+  state: { description: 'A GPU', version: 'CUDA 13.0', state: null, stateAfter: null },
   rounds: 5,
   budgetSeconds: 420,
   gpu: 'A GPU',

@@ -86,11 +86,9 @@ class Backward {
   DEVICE void add(Sums& sums, const Slot& slot, const BackwardPacks<S, V>& packs, const BackwardAffine<C> (&affine)[Walk::kParts]) const {
     if (!slot.some()) return;
     const auto forwardAt = [&](int e) { return ofElement(walk_, affine, e).forward; };
-    const Gradients<kind, S, V> of(a_.tensors, packs, forwardAt);
-    UNROLL
-    for (int e = 0; e < V; ++e) {
-      if (slot.has(e)) sums.add(e, of.dz[e], of.x[e] - forwardAt(e).mean);
-    }
+    forGradients<kind>(a_.tensors, packs, forwardAt, [&](int e, C x, C dz) {
+      if (slot.has(e)) sums.add(e, dz, x - forwardAt(e).mean);
+    });
   }
 
   DEVICE Sums sumsOfAll() const {

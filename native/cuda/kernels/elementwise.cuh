@@ -108,7 +108,7 @@ struct Gradients {
     if (kind == ActivationKind::Identity) return;
     if (isRectified<kind>(tensors)) {
       fromOutput(tensors);
-    } else if (kind != ActivationKind::Smooth && tensors.mask != nullptr) {
+    } else if (tensors.mask != nullptr) {
       fromMask(tensors, packs.bits);
     } else {
       fromPreActivation(tensors, packs, affineAt);
@@ -140,20 +140,67 @@ struct Gradients {
   }
 };
 
+// The gradient at the pre-activation of element e, whose value is x, for activations that may be smooth.
+template <ActivationKind kind, class S, int V>
+DEVICE Compute<S> smoothGradient(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, int e, Compute<S> x,
+                                 const Affine<Compute<S>>& affine) {
+  const Compute<S> gradient = widen(packs.gradOutput.get(e));
+  if (kind == ActivationKind::Any && tensors.mask != nullptr) {
+    return sideGradient(tensors.activation, (packs.bits >> e & 1) != 0, gradient);
+  }
+  if (isRectified<kind>(tensors)) return sideGradient(tensors.activation, x > Compute<S>{0}, gradient);
+  Compute<S> z = affine.apply(x);
+  if (tensors.residual != nullptr) z += widen(packs.residual.get(e));
+  return activationGradient<kind>(tensors.activation, z, gradient);
+}
+
+// Calls use(e, x, dz) for all elements. Smooth activations want the registers for themselves, and have one element after the other.
+template <ActivationKind kind, class S, int V, class AffineAt, class Use>
+DEVICE void forGradients(const BackwardTensors& tensors, const BackwardPacks<S, V>& packs, const AffineAt& affineAt, const Use& use) {
+  if constexpr (kind >= ActivationKind::Smooth) {
+    UNROLL
+    for (int e = 0; e < V; ++e) {
+      const Compute<S> stored = widen(packs.input.get(e));
+      const Compute<S> x = isRectified<kind>(tensors) ? beforeLeakyRelu(stored) : stored;
+      use(e, x, smoothGradient<kind>(tensors, packs, e, x, affineAt(e)));
+    }
+  } else {
+    const Gradients<kind, S, V> of(tensors, packs, affineAt);
+    UNROLL
+    for (int e = 0; e < V; ++e) use(e, of.x[e], of.dz[e]);
+  }
+}
+
+// Of values that come one after the other: as they are, to be narrowed by twos, or narrowed at once where registers are few.
+template <class S, int V, bool atOnce>
+struct Narrowing {
+  Compute<S> values[V];
+  DEVICE void set(int e, Compute<S> value) { values[e] = value; }
+  DEVICE Pack<S, V> pack() const { return narrowed<S, V>(values); }
+};
+template <class S, int V>
+struct Narrowing<S, V, true> {
+  Pack<S, V> done = {};
+  DEVICE void set(int e, Compute<S> value) { done.set(e, narrow<S>(value)); }
+  DEVICE Pack<S, V> pack() const { return done; }
+};
+
 // Writes the gradients of the slot's elements; affineAt(e) gives their coefficients. Constant statistics do not depend on x, so its NaN and
 // infinities stay out.
 template <ActivationKind kind, bool constantStatistics, class S, int V, class Slot, class AffineAt>
 DEVICE void storeGradients(const BackwardTensors& tensors, const Slot& slot, const BackwardPacks<S, V>& packs, const AffineAt& affineAt) {
   using C = Compute<S>;
-  Gradients<kind, S, V> of(tensors, packs, [&](int e) { return affineAt(e).forward; });
-  if (tensors.gradResidual != nullptr) storeSlot(static_cast<S*>(tensors.gradResidual), slot, narrowed<S, V>(of.dz));
-  UNROLL
-  for (int e = 0; e < V; ++e) {
+  Narrowing<S, V, (kind >= ActivationKind::Smooth)> gradInput, gradResidual;
+  const auto take = [&](int e, C x, C dz) {
     const BackwardAffine<C> affine = affineAt(e);
-    const C ofMean = multiplyAdd(of.x[e] - affine.forward.mean, affine.slope, affine.offset);
-    of.dz[e] = constantStatistics ? of.dz[e] * affine.forward.scale : multiplyAdd(of.dz[e], affine.forward.scale, ofMean);
-  }
-  storeSlot(static_cast<S*>(tensors.gradInput), slot, narrowed<S, V>(of.dz));
+    const C ofMean = multiplyAdd(x - affine.forward.mean, affine.slope, affine.offset);
+    gradResidual.set(e, dz);
+    gradInput.set(e, constantStatistics ? dz * affine.forward.scale : multiplyAdd(dz, affine.forward.scale, ofMean));
+  };
+  forGradients<kind>(
+      tensors, packs, [&](int e) { return affineAt(e).forward; }, take);
+  storeSlot(static_cast<S*>(tensors.gradInput), slot, gradInput.pack());
+  if (tensors.gradResidual != nullptr) storeSlot(static_cast<S*>(tensors.gradResidual), slot, gradResidual.pack());
 }
 
 }  // namespace cuda_batchnorm::cuda
