@@ -4,7 +4,7 @@
 // order.
 const { spawnSync } = require('node:child_process');
 
-const PLANS = ['team=block', 'team=cluster', 'A100 team=grid', 'team=grid,kept=0', 'kept=50', 'T4'];
+const PLANS = ['team=block', 'team=cluster', 'A100 team=grid,kept=50', 'kept=0', 'T4'];
 
 function settings(plan) {
   const words = plan.split(' ');
