@@ -25,7 +25,7 @@ import { unwatched, watched } from './watchdog';
 /** What our samples take is milliseconds. */
 const HANG_SECONDS = 20;
 
-/** Ends the process of PyTorch, if there is one, with the session. */
+/** Ends the process of PyTorch, if there is one, when all is measured. */
 async function withSession(options: Options, device: Device, use: (session: Session, report: Report) => Promise<void>): Promise<void> {
   const budget = new Budget(options.budget);
   const absent: Report['absent'] = [];
