@@ -15,6 +15,12 @@ export CUDAARCHS=${CUDAARCHS:-90}
 export skipped=77 # the status of a step that says, last, why it was not taken
 back=${GPU_VISIT_BACK:-}
 total=${GPU_VISIT_TOTAL:-1000000} # where it is not set, more than any visit takes
+for seconds in "$total" "${GPU_VISIT_SECONDS:-600}"; do
+  [[ $seconds =~ ^[1-9][0-9]*$ ]] || {
+    echo "Expected whole seconds for GPU_VISIT_TOTAL and GPU_VISIT_SECONDS but received $seconds" >&2
+    exit 2
+  }
+done
 mkdir -p "$folder" ${back:+"$back"}
 
 build() { npm run build; }

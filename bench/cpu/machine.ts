@@ -22,8 +22,8 @@ export function machine(): Machine {
 }
 
 /**
- * The commit that was measured, with `+changes` where the working tree differs from it; null outside of a repository. A copy of the files
- * without one, on a machine that is lent, is told by BENCH_COMMIT.
+ * The commit that was measured, with `+changes` where the working tree differs from it; null outside of a repository, unless BENCH_COMMIT
+ * names it: for a copy of the files on another machine.
  */
 export function commit(): string | null {
   if (process.env.BENCH_COMMIT) return process.env.BENCH_COMMIT;

@@ -35,10 +35,10 @@ export interface Options {
   help: boolean;
 }
 
-export function parseCount(name: string, text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new UsageError(`Expected a positive integer for --${name} but received ${text}`);
-  return count;
+export function parseCount(name: string, text: string, least: 0 | 1 = 1): number {
+  const count = text === '' ? Number.NaN : Number(text);
+  if (Number.isInteger(count) && count >= least) return count;
+  throw new UsageError(`Expected ${least === 0 ? '0 or ' : ''}a positive integer for --${name} but received ${text}`);
 }
 
 export function parseShape(text: string): Problem['shape'] {

@@ -73,8 +73,7 @@ function parseList<T>(option: string, text: string | undefined, choices: Readonl
 const byName = <T extends string>(names: readonly T[]) => Object.fromEntries(names.map((name) => [name, name])) as Record<T, T>;
 
 function parseCompile(text: string | undefined, budget: number): number {
-  if (text === undefined) return Math.ceil(budget / 4);
-  return text === '0' ? 0 : parseCount('compile', text);
+  return text === undefined ? Math.ceil(budget / 4) : parseCount('compile', text, 0);
 }
 
 export function parseOptions(args: readonly string[]): Options {

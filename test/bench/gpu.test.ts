@@ -161,6 +161,8 @@ describe('GPU benchmark', () => {
       [['--fused', 'toString'], 'Expected none, relu, add+relu for --fused'],
       [['--rounds', '0'], '--rounds'],
       [['--compile', '-1'], '--compile'],
+      [['--compile', 'some'], 'Expected 0 or a positive integer for --compile but received some'],
+      [['--compile', ''], '--compile'],
       [['--batches', '32,x'], '--batches'],
       [['--faster'], '--faster'],
     ];

@@ -58,10 +58,10 @@ struct TeamCut {
   uint32_t keptPlaces = 0;     // accesses that these are, at most
 };
 
-// Of its shared memory a block first keeps what is known per channel, then scratch, then the chunk. `compute` is the bytes of one value in
-// the type of arithmetic, that of two goes by threads, that of four by blocks.
 constexpr uint32_t kChannelBytes = 5 * sizeof(double);  // of what is known per channel, in double
 
+// Of its shared memory a block first keeps what is known per channel, then scratch, then the chunk. `compute` is the bytes of one value in
+// the type of arithmetic, that of two goes by threads, that of four by blocks.
 struct SharedLayout {
   uint32_t values, total, channels, coefficients, scratch, kept;  // where each begins, in bytes
 
