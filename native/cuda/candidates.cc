@@ -91,25 +91,17 @@ class Search {
   int64_t accessBytes(const Cut& cut) const { return cut.accessElements * static_cast<int64_t>(sizeOf(p_.dtype)) * work_.keptTensors; }
   int64_t keptBytes(const Candidate& c) const { return c.team.keptPlaces * accessBytes(c.cut); }
 
-  TeamCut teamOf(const Cut& cut) const {
-    TeamCut team;
-    team.blocks = cut.blocks;
-    team.channels = cut.channels;
-    team.scratchValues = cut.scratchValues;
-    return team;
-  }
-
   // Bytes that a block has for its chunk when so many blocks are to share a multiprocessor.
   int64_t roomOf(const Cut& cut, uint32_t perProcessor) const {
     const size_t given = device_.sharedPerMultiprocessor / perProcessor / kSharedUnit * kSharedUnit;
     const auto share = static_cast<int64_t>(given - device_.sharedReserved);
-    return std::min(share, static_cast<int64_t>(device_.sharedPerBlock)) - SharedLayout(teamOf(cut), work_.compute).kept;
+    return std::min(share, static_cast<int64_t>(device_.sharedPerBlock)) - SharedLayout(cut.team(), work_.compute).kept;
   }
 
   bool keepWhatFits(Candidate& candidate, uint32_t perProcessor) const {
     const int64_t room = roomOf(candidate.cut, perProcessor);
     if (room < 0) return false;
-    candidate.team = teamOf(candidate.cut);
+    candidate.team = candidate.cut.team();
     if (work_.keptTensors > 0) keep(candidate, room / accessBytes(candidate.cut));
     const SharedLayout layout(candidate.team, work_.compute);
     candidate.sharedBytes = static_cast<uint32_t>(layout.kept + keptBytes(candidate));

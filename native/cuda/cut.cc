@@ -230,6 +230,14 @@ int64_t Cut::beyond(uint32_t keptSteps) const {
   return 0;
 }
 
+TeamCut Cut::team() const {
+  TeamCut team;
+  team.blocks = blocks;
+  team.channels = channels;
+  team.scratchValues = scratchValues;
+  return team;
+}
+
 InOrderCut cutInOrder(const Problem& p, bool wide, uint32_t affineBytes) {
   constexpr int64_t kMostDivisor = int64_t{1} << 31;
   constexpr int64_t kMostSharedBytes = 32 << 10;

@@ -33,6 +33,8 @@ struct Cut {
 
   // Elements that lie beyond the first `steps` steps of all chunks.
   int64_t beyond(uint32_t steps) const;
+  // As the kernels are told it; who is in the team, and what it keeps, is left open.
+  TeamCut team() const;
 };
 
 // Elements of one access.

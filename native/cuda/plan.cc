@@ -50,7 +50,14 @@ class Planner {
 
  private:
   // Columns are wide only where rows allow it; the order of memory always does.
-  bool wide() const { return r_.wide && (p_.inner > 1 || rowsAreWide(p_)); }
+  bool wide() const { return r_.wide && (p_.inner > 1 || (rowsAreWide(p_) && wideRowsFit())); }
+
+  // Whether a block has shared memory for all channels of a folded row, which older devices may not. One of the most threads is asked for,
+  // with few rows: more of them need no more.
+  bool wideRowsFit() const {
+    const Cut cut = cutProblem(p_, Way::Columns, true, r_.mask, p_.outer, kMostBlockThreads, 4);
+    return SharedLayout(cut.team(), static_cast<uint32_t>(sizes_.compute)).kept <= device_.sharedPerBlock;
+  }
 
   void trainingForward() {
     // Where the walk that measures cannot write the mask, the output is written in the order of memory.

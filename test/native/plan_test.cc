@@ -86,8 +86,8 @@ void checkColumns(const Request& request, const ColumnsCut& cut, int64_t v, uint
   CHECK(int64_t{cut.tiles} * cut.threadsX * v >= cut.width && (int64_t{cut.tiles} - 1) * cut.threadsX * v < cut.width);
   CHECK(chunks * cut.rowsPerChunk >= cut.rows && (chunks - 1) * cut.rowsPerChunk < cut.rows);
   CHECK(cut.fold == 1 || cut.tiles == 1);  // folded columns of a channel meet in one block
-  if (request.operation == Operation::Backward || !request.mask || !canWriteMask(p, request.wide)) return;
-  CHECK(cut.width % 8 == 0 && v > 1 && (cut.tiles > 1 ? cut.threadsX : cut.threadsX * cut.threadsY) * v % 8 == 0);
+  if (request.operation == Operation::Backward || !request.mask || !canWriteMask(p, v > 1)) return;
+  CHECK(cut.width % 8 == 0 && (cut.tiles > 1 ? cut.threadsX : cut.threadsX * cut.threadsY) * v % 8 == 0);
 }
 
 void checkInOrder(const Request& request, const InOrderCut& cut, const Step& step) {
@@ -180,7 +180,7 @@ void checkPlan(const Request& request, const DeviceProperties& gpu, const Choice
   const Problem& p = request.problem;
   const Plan made = plan(request, gpu, choice);
   // One launch, but for the mask of odd sizes.
-  CHECK(made.count == 1 || (made.count == 2 && request.mask && !canWriteMask(p, request.wide)));
+  CHECK(made.count == 1 || (made.count == 2 && request.mask && !canWriteMask(p, made.steps[0].wide)));
   for (int i = 0; i < made.count; ++i) {
     const Step& step = made.steps[static_cast<size_t>(i)];
     checkLimits(step, gpu);
@@ -250,6 +250,32 @@ void checkProblems() {
     }
   }
   std::printf("%d plans\n", plans);
+}
+
+// Rows that are folded into one have all their channels in one block, for which the devices have shared memory of very different sizes.
+void checkFoldedRows() {
+  int narrow = 0;
+  for (const DeviceProperties& gpu : kDevices) {
+    for (const DType dtype : {DType::Float32, DType::Float64, DType::BFloat16}) {
+      for (int64_t channels = 1; channels <= 1030; channels += channels < 400 ? 7 : 1) {
+        Request request;
+        request.problem.outer = 32;
+        request.problem.channels = channels;
+        request.problem.inner = 1;
+        request.problem.dtype = dtype;
+        request.problem.activation = Activation::Relu;
+        request.mask = request.residual = true;
+        for (const Operation operation : {Operation::TrainingForward, Operation::Backward}) {
+          request.operation = operation;
+          checkPlan(request, gpu, {});
+          if (plan(request, gpu).steps[0].wide || !rowsAreWide(request.problem)) continue;
+          CHECK(gpu.sharedPerBlock < 100 << 10 && channels > 300);
+          ++narrow;
+        }
+      }
+    }
+  }
+  CHECK(narrow > 0);
 }
 
 void checkDivisors() {
@@ -444,6 +470,7 @@ void checkChoices() {
 int main() {
   checkDivisors();
   checkProblems();
+  checkFoldedRows();
   checkResNet();
   checkStreaming();
   checkFewThreads();
