@@ -1,6 +1,6 @@
 /**
- * Contenders that live in a process of their own: the plain copy, the floor and PyTorch. Each tells its version in its first line, then
- * answers every request line `<operation> <calls> <layout: first|last> <N> <C> <H> <W>` with the seconds one call took; the floor adds
+ * Contenders that live in a process of their own: the plain copy, the floors and PyTorch. Each tells its version in its first line, then
+ * answers every request line `<operation> <calls> <layout: first|last> <N> <C> <H> <W>` with the seconds one call took; a floor adds
  * the way it took.
  */
 
@@ -29,18 +29,21 @@ async function burst(helper: LineProcess, operation: Operation | 'copy', calls: 
 }
 
 /** A program of this folder, compiled for this processor. */
-async function startProgram(name: string, threads: number): Promise<{ helper: LineProcess; version: string }> {
+async function startProgram(name: string, ...args: string[]): Promise<{ helper: LineProcess; version: string }> {
   const folder = join(__dirname, '..', '..', 'out', 'bench');
   const program = join(folder, name);
   mkdirSync(folder, { recursive: true });
-  const flags = ['-std=c++17', '-O3', '-march=native', '-pthread', '-Wno-ignored-attributes'];
+  const flags = ['-std=c++17', '-O3', '-march=native', '-pthread', '-ffp-contract=fast', '-Wno-ignored-attributes', '-Wno-psabi'];
   execFileSync(process.env.CXX ?? 'c++', [...flags, join(__dirname, `${name}.cc`), '-o', program]);
-  const helper = new LineProcess(program, [String(threads)]);
+  const helper = new LineProcess(program, args);
   return { helper, version: await helper.readLine() };
 }
 
-/** The contender that no implementation can beat, but by chance. */
-export const FLOOR = 'floor';
+/** The contenders that no implementation can beat, but by chance: see floor.cc. */
+export const FLOORS = {
+  bytes: { name: 'floor', note: 'the bytes an operation has to move, moved without arithmetic' },
+  arithmetic: { name: 'floor with arithmetic', note: 'the same with as few instructions as its arithmetic takes' },
+} as const;
 
 /** A plain copy of the problem's tensor. */
 export interface Copy {
@@ -49,17 +52,17 @@ export interface Copy {
 }
 
 export async function startCopy(threads: number): Promise<Copy> {
-  const { helper } = await startProgram('copy', threads);
+  const { helper } = await startProgram('copy', String(threads));
   return { burst: (problem, calls) => burst(helper, 'copy', calls, problem), close: () => helper.close() };
 }
 
-/** The fewest bytes each operation has to move, without any arithmetic: see floor.cc. */
-export async function startFloor(threads: number): Promise<Contender> {
-  const { helper, version } = await startProgram('floor', threads);
+export async function startFloor(kind: keyof typeof FLOORS, threads: number): Promise<Contender> {
+  const { name, note } = FLOORS[kind];
+  const { helper, version } = await startProgram('floor', String(threads), kind);
   return {
-    name: FLOOR,
+    name,
     version,
-    note: `${threads} threads, each on its own core; the bytes an operation has to move, moved without arithmetic, the best of several ways`,
+    note: `${threads} threads, each on its own core; ${note}, the best of several ways`,
     operations: OPERATIONS,
     prepare: async (problem) => {
       const ways = new Map<Operation, string>();

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { UsageError } from '../../lib/cli/usage';
 import type { Contender } from './contender';
-import { type Copy, FLOOR, startCopy, startFloor, startPyTorch } from './helper';
+import { type Copy, FLOORS, startCopy, startFloor, startPyTorch } from './helper';
 import { commit, fileStem, type Machine, machine } from './machine';
 import { measure, type ProblemResult } from './measure';
 import { onnxRuntime } from './onnxruntime';
@@ -32,7 +32,8 @@ const START: Record<ContenderName, (threads: number) => Promise<Contender> | Con
     process.env.CUDA_BATCHNORM_THREADS = String(threads); // read when the device is made
     return ours(threads);
   },
-  floor: startFloor,
+  floor: (threads) => startFloor('bytes', threads),
+  arithmetic: (threads) => startFloor('arithmetic', threads),
   onnxruntime: onnxRuntime,
   tfjs: startTensorFlow,
   pytorch: (threads) => {
@@ -83,7 +84,14 @@ async function measureAll(options: Options, contenders: readonly Contender[], co
   const all = problems(shapes);
   for (const problem of all) {
     const result: Report['problems'][number] = await withProgress(rounds, problemName(problem), (onRound) =>
-      measure(problem, contenders, copy, { rounds, burstSeconds, ours: OURS, floor: FLOOR, onRound }),
+      measure(problem, contenders, copy, {
+        rounds,
+        burstSeconds,
+        ours: OURS,
+        floor: FLOORS.bytes.name,
+        arithmetic: FLOORS.arithmetic.name,
+        onRound,
+      }),
     );
     if (withOurs) result.latency = await measureLatency(problem, rounds);
     report.problems.push(result);

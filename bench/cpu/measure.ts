@@ -12,13 +12,14 @@ export interface Result {
   seconds: Summary;
   /** The median, over rounds, of the time in multiples of the copy measured just before. */
   copies: number;
-  /** Of the floor only: how it moved the bytes. */
+  /** Of the floors only: how they moved the bytes. */
   way?: string;
   /** Of ours only: the most `copies` may be, and whether it is not more. */
   target?: number;
   met?: boolean;
-  /** Of ours only, where the floor is measured: its `copies`. */
+  /** Of ours only, where the floors are measured: their `copies`. */
   floor?: number;
+  arithmeticFloor?: number;
 }
 
 export interface ProblemResult extends Problem {
@@ -33,9 +34,10 @@ export interface Options {
   rounds: number;
   /** How long a burst should last; a slow contender's lasts one call. */
   burstSeconds: number;
-  /** Whose results are held against the targets, and against whose. */
+  /** Whose results are held against the targets, and against those of which floors, without arithmetic and with it. */
   ours: string;
   floor: string;
+  arithmetic: string;
   onRound?: () => void;
 }
 
@@ -99,13 +101,24 @@ export async function measure(problem: Problem, contenders: readonly Contender[]
   };
 }
 
-function toResult(problem: Problem, one: Series, all: readonly Series[], { ours, floor }: Options): Result {
+function toResult(problem: Problem, one: Series, all: readonly Series[], { ours, floor, arithmetic }: Options): Result {
   const { implementation, operation, seconds, prepared } = one;
   const copies = median(one.copies);
   const way = prepared.way?.(operation);
   const result = { implementation, operation, seconds: summarize(seconds), copies, ...(way && { way }) };
   if (implementation !== ours) return result;
-  const least = all.find((other) => other.implementation === floor && other.operation === operation);
+  const copiesOf = (name: string) => {
+    const series = all.find((other) => other.implementation === name && other.operation === operation);
+    return series && median(series.copies);
+  };
   const most = target(problem, operation);
-  return { ...result, target: most, met: copies <= most, ...(least && { floor: median(least.copies) }) };
+  const bare = copiesOf(floor);
+  const computing = copiesOf(arithmetic);
+  return {
+    ...result,
+    target: most,
+    met: copies <= most,
+    ...(bare !== undefined && { floor: bare }),
+    ...(computing !== undefined && { arithmeticFloor: computing }),
+  };
 }

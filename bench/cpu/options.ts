@@ -3,14 +3,15 @@
 import { readCommandLine, UsageError } from '../../lib/cli/usage';
 import { type Problem, SHAPES } from './problem';
 
-export const CONTENDERS = ['ours', 'floor', 'onnxruntime', 'tfjs', 'pytorch'] as const;
+export const CONTENDERS = ['ours', 'floor', 'arithmetic', 'onnxruntime', 'tfjs', 'pytorch'] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
 
 export const HELP = `Usage: npm run bench -- [options]
 
 Times batch normalization on the CPU: ours, onnxruntime-node, TensorFlow.js (wasm) and, where a Python with torch is named,
 PyTorch; each beside a plain copy of the same tensor with as many threads, in interleaved bursts of one run. The floor moves the
-bytes that an operation has to move, without its arithmetic: what this machine allows.
+bytes that an operation has to move, without its arithmetic; another floor ('arithmetic') does that too, with as few instructions
+as it takes: what this machine allows.
 
   --quick           few and short bursts: a look, not a measurement
   --shapes LIST     N×C×H×W, as 32x64x56x56,32x512x7x7 (default: all four), each channels first and channels last
@@ -21,7 +22,7 @@ bytes that an operation has to move, without its arithmetic: what this machine a
   --json            print the JSON instead of tables
   --help            this text
 
-Environment: BENCH_PYTHON=/path/python names a Python with torch; CXX the compiler for the copy and the floor (default: c++).
+Environment: BENCH_PYTHON=/path/python names a Python with torch; CXX the compiler for the copy and the floors (default: c++).
 `;
 
 export interface Options {

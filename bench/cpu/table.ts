@@ -27,13 +27,23 @@ export function alignColumns(rows: readonly (readonly string[])[], left: number)
 }
 
 /** By how much a target was missed, and whether the machine would have allowed it. */
-export function missedBy({ copies, target = 0, floor }: Result): string {
-  const gap = `${ratio(copies)} > ${target}`;
-  if (floor === undefined) return gap;
-  return `${gap}; the floor is ${ratio(floor)}, ${floor > target ? 'above the target' : 'below it'}, and ours ${ratio(copies / floor)} of it`;
+export function missedBy({ copies, target = 0, floor, arithmeticFloor }: Result): string {
+  const beside = (name: string, least: number | undefined) =>
+    least === undefined
+      ? ''
+      : `; ${name} ${ratio(least)}, ${least > target ? 'above' : 'below'} the target, and ours ${ratio(copies / least)} of it`;
+  return `${ratio(copies)} > ${target}${beside('the floor is', floor)}${beside('with arithmetic it is', arithmeticFloor)}`;
 }
 
-function resultRow({ implementation, operation, seconds, copies, target, met, floor }: Result): string[] {
+function verdict({ target = 0, met, floor = 0, arithmeticFloor = 0 }: Result): string {
+  if (met) return 'met';
+  if (floor > target) return 'MISSED, as by the floor';
+  return arithmeticFloor > target ? 'MISSED, as by the floor with arithmetic' : 'MISSED';
+}
+
+function resultRow(result: Result): string[] {
+  const { implementation, operation, seconds, copies, target, floor, arithmeticFloor } = result;
+  const times = (least: number | undefined) => (least === undefined ? '' : ratio(copies / least));
   return [
     `  ${OPERATION_NAMES[operation]}`,
     implementation,
@@ -41,8 +51,9 @@ function resultRow({ implementation, operation, seconds, copies, target, met, fl
     microseconds(seconds.min),
     `${microseconds(seconds.lowerQuartile)}–${microseconds(seconds.upperQuartile)}`,
     ratio(copies),
-    floor === undefined ? '' : ratio(copies / floor),
-    target === undefined ? '' : `≤ ${target} ${met ? 'met' : floor !== undefined && floor > target ? 'MISSED, as by the floor' : 'MISSED'}`,
+    times(floor),
+    times(arithmeticFloor),
+    target === undefined ? '' : `≤ ${target} ${verdict(result)}`,
   ];
 }
 
@@ -58,7 +69,10 @@ export function problemTable(result: ProblemResult, latency?: Latency): string {
     }),
     `  a copy of the tensor: median ${microseconds(copySeconds.median)} µs, min ${microseconds(copySeconds.min)}, quartiles ${microseconds(copySeconds.lowerQuartile)}–${microseconds(copySeconds.upperQuartile)}, ${(bytesPerSecond / 1e9).toFixed(0)} GB/s read and written`,
     ...alignColumns(
-      [['  operation', 'implementation', 'median µs', 'min', 'quartiles', '× copy', '× floor', 'target'], ...results.map(resultRow)],
+      [
+        ['  operation', 'implementation', 'median µs', 'min', 'quartiles', '× copy', '× floor', 'with arithmetic', 'target'],
+        ...results.map(resultRow),
+      ],
       2,
     ),
   ];

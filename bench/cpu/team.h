@@ -26,7 +26,7 @@ inline char* allocate(size_t bytes) {
 #ifdef MADV_HUGEPAGE
   madvise(block, rounded, MADV_HUGEPAGE);
 #endif
-  std::memset(block, 1, rounded);
+  std::memset(block, 0x3f, rounded);  // floats near one
   return static_cast<char*>(block);
 }
 

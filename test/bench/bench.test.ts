@@ -80,7 +80,13 @@ describe('CPU benchmark', () => {
     const ours = scripted('ours', [1, 1.2, 4, 1.8]);
     const other = scripted('other', [1, 10, 20, 30]);
     const copy = scriptedCopy([1, 1, 1, 4, 2, 2, 2]);
-    const result = await measure(problem, [ours, other], copy, { rounds: 3, burstSeconds: 0.01, ours: 'ours', floor: 'floor' });
+    const result = await measure(problem, [ours, other], copy, {
+      rounds: 3,
+      burstSeconds: 0.01,
+      ours: 'ours',
+      floor: 'floor',
+      arithmetic: 'arithmetic',
+    });
     const [first, second] = result.results;
     expect(first).to.deep.include({ implementation: 'ours', operation: 'inference', copies: 1, target: 1.05, met: true });
     expect(first!.seconds.median).to.equal(1.8);
@@ -97,7 +103,7 @@ describe('CPU benchmark', () => {
     };
     const ours: Contender = { ...scripted('ours', [1]), prepare: async () => ({ burst, release: () => {} }) };
     const copy: Copy = { burst: async () => 1, close: () => {} };
-    await measure(SMALL[0]!, [ours], copy, { rounds: 2, burstSeconds: 0.03, ours: 'ours', floor: 'floor' });
+    await measure(SMALL[0]!, [ours], copy, { rounds: 2, burstSeconds: 0.03, ours: 'ours', floor: 'floor', arithmetic: 'arithmetic' });
     expect(counts).to.deep.equal([1, 30, 300, 300]);
   });
 
@@ -108,6 +114,7 @@ describe('CPU benchmark', () => {
       burstSeconds: 1,
       ours: 'ours',
       floor: 'floor',
+      arithmetic: 'arithmetic',
     });
     expect(result.results[0]!.met).to.equal(false);
   });
@@ -121,34 +128,44 @@ describe('CPU benchmark', () => {
   });
 
   it('sets ours beside the floor, and says of a target whether the floor would have met it', async () => {
-    const burst = { rounds: 1, burstSeconds: 1, ours: 'ours', floor: 'floor' };
+    const burst = { rounds: 1, burstSeconds: 1, ours: 'ours', floor: 'floor', arithmetic: 'arithmetic' };
     const floor = scripted('floor', [1, 1.5]);
     const high = await measure(SMALL[0]!, [scripted('ours', [1, 3]), floor], scriptedCopy([1, 1, 1]), burst);
     expect(high.results[0]).to.deep.include({ copies: 3, floor: 1.5, met: false });
     expect(high.results[1]).not.to.have.property('floor');
     expect(missedBy(high.results[0]!)).to.equal('3.00 > 1.05; the floor is 1.50, above the target, and ours 2.00 of it');
-    expect(problemTable(high)).to.match(/ours .* 3\.00 +2\.00 +≤ 1\.05 MISSED, as by the floor/);
+    expect(problemTable(high)).to.match(/ours .* 3\.00 +2\.00 +≤ 1\.05 MISSED, as by the floor$/m);
 
     const low = await measure(SMALL[0]!, [scripted('ours', [1, 3]), scripted('floor', [1, 1])], scriptedCopy([1, 1, 1]), burst);
-    expect(missedBy(low.results[0]!)).to.equal('3.00 > 1.05; the floor is 1.00, below it, and ours 3.00 of it');
+    expect(missedBy(low.results[0]!)).to.equal('3.00 > 1.05; the floor is 1.00, below the target, and ours 3.00 of it');
     expect(problemTable(low)).to.match(/ours .* 3\.00 +3\.00 +≤ 1\.05 MISSED$/m);
+
+    const both = [scripted('ours', [1, 3]), scripted('floor', [1, 1]), scripted('arithmetic', [1, 1.2])];
+    const computed = await measure(SMALL[0]!, both, scriptedCopy([1, 1, 1, 1]), burst);
+    expect(computed.results[0]).to.deep.include({ floor: 1, arithmeticFloor: 1.2 });
+    expect(missedBy(computed.results[0]!)).to.match(/; with arithmetic it is 1\.20, above the target, and ours 2\.50 of it$/);
+    expect(problemTable(computed)).to.match(/ours .* 3\.00 +3\.00 +2\.50 +≤ 1\.05 MISSED, as by the floor with arithmetic$/m);
   });
 
-  it('measures the floor in a process of its own, and tells which way was best', async () => {
-    const floor = await startFloor(2);
-    try {
-      for (const problem of SMALL) {
-        const prepared = await floor.prepare(problem);
-        for (const operation of OPERATIONS) {
-          expect(prepared.way!(operation)).to.equal(undefined);
-          expect(await prepared.burst(operation, 3)).to.be.greaterThan(0);
-          expect(prepared.way!(operation)).to.match(/^in (order, shared by (rows|channels)|tiles of \d+ KiB)/);
+  for (const kind of ['bytes', 'arithmetic'] as const) {
+    it(`measures the floor of ${kind} in a process of its own, and tells which way was best`, async () => {
+      const floor = await startFloor(kind, 2);
+      try {
+        for (const problem of SMALL) {
+          const prepared = await floor.prepare(problem);
+          for (const operation of OPERATIONS) {
+            expect(prepared.way!(operation)).to.equal(undefined);
+            expect(await prepared.burst(operation, 3)).to.be.greaterThan(0);
+            expect(prepared.way!(operation)).to.match(
+              /^in (order, shared by (rows|channels)|tiles of \d+ KiB), .* read and .* written at once/,
+            );
+          }
         }
+      } finally {
+        floor.close();
       }
-    } finally {
-      floor.close();
-    }
-  });
+    });
+  }
 
   it('takes the arithmetic of a small step from its time', async () => {
     const { pipelined, awaited, arithmetic, target: most, pipelinedMet, awaitedMet } = await measureOverhead(3, 50);
@@ -169,6 +186,7 @@ describe('CPU benchmark', () => {
       burstSeconds: 1,
       ours: 'one',
       floor: 'floor',
+      arithmetic: 'arithmetic',
     });
     expect(problemTable(result)).to.match(/inference +one .* 2\.00 +≤ 1\.05 MISSED/);
     const svg = plot([result], ['one', 'another & co']);
@@ -186,7 +204,7 @@ describe('CPU benchmark', () => {
       threads: 2,
     });
     expect(() => parseOptions(['--only', 'nobody'])).to.throw(
-      'Expected ours, floor, onnxruntime, tfjs, pytorch for --only but received nobody',
+      'Expected ours, floor, arithmetic, onnxruntime, tfjs, pytorch for --only but received nobody',
     );
     expect(() => parseOptions(['--shapes', '8x2'])).to.throw(UsageError, '--shapes');
     expect(() => parseOptions(['--rounds', '0'])).to.throw('--rounds');

@@ -1,0 +1,236 @@
+// The two passes that batch normalization makes over a block of a matrix, in their barest form: one that reads what sums are made of, and
+// one that reads again and writes. With the arithmetic of the operation, or with none.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#if defined(__AVX__)
+#include <immintrin.h>
+#endif
+
+#define INLINE inline __attribute__((always_inline))
+
+constexpr int64_t kLine = 16;             // floats in a cache line
+constexpr int64_t kMostColumns = 1024;    // of a block whose columns have coefficients of their own
+constexpr int64_t kApart = kMostColumns * 5 / 4;  // from one such array to the next: not a multiple of a page, see team.h
+
+typedef float Line __attribute__((vector_size(64)));
+typedef float LineInMemory __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t Bits __attribute__((vector_size(64)));
+
+INLINE Line load(const float* source) { return *reinterpret_cast<const LineInMemory*>(source); }
+INLINE void store(float* to, Line value) { *reinterpret_cast<LineInMemory*>(to) = value; }
+INLINE Line broadcast(float value) { return value - Line{}; }
+INLINE Line either(Line a, Line b) { return reinterpret_cast<Line>(reinterpret_cast<Bits>(a) | reinterpret_cast<Bits>(b)); }
+
+#if defined(__AVX512F__)
+constexpr bool kCanPassCaches = true;
+INLINE void storePastCaches(float* to, Line value) { _mm512_stream_ps(to, reinterpret_cast<__m512>(value)); }
+#elif defined(__AVX__)
+constexpr bool kCanPassCaches = true;
+INLINE void storePastCaches(float* to, Line value) {
+  __m256 halves[2];
+  std::memcpy(halves, &value, sizeof value);
+  _mm256_stream_ps(to, halves[0]);
+  _mm256_stream_ps(to + kLine / 2, halves[1]);
+}
+#else
+constexpr bool kCanPassCaches = false;
+INLINE void storePastCaches(float* to, Line value) { store(to, value); }
+#endif
+
+enum class Arithmetic {
+  None,
+  OneChannel,  // as if all of a block were one channel's: coefficients and sums stay in registers
+  EachColumn,  // a column has its own, in arrays that stay in the first-level cache
+};
+
+struct Tensors {
+  const float* x;
+  const float* gradient;  // null but in backward
+  float* out;
+};
+
+// Some of the columns of some rows.
+struct Block {
+  int64_t row, endRow, column, endColumn;
+};
+
+// ---- what is taken together ----
+
+// So many lines of so many rows: what they share is loaded once.
+template <int rowsTogether, int linesTogether>
+struct Group {
+  static constexpr int rows = rowsTogether, lines = linesTogether;
+  int64_t first, distance;  // floats
+  int64_t column;           // of the block
+
+  INLINE int64_t at(int row, int line) const { return first + row * distance + line * kLine; }
+};
+
+template <int rows, int lines, class Body>
+INLINE void forEachGroupOfRow(const Block& block, int64_t first, int64_t distance, Body body) {
+  const int64_t columns = block.endColumn - block.column;
+  int64_t column = 0;
+  for (; column + lines * kLine <= columns; column += lines * kLine) body(Group<rows, lines>{first + column, distance, column});
+  for (; column < columns; column += kLine) body(Group<rows, 1>{first + column, distance, column});
+}
+
+// Rows that are taken together are neighbours, or a part of the block away: an odd number of rows, so that they do not crowd a few sets of
+// the first-level cache.
+template <int rows, int lines, class Body>
+INLINE void forEachGroup(const Block& block, int64_t stride, bool apart, Body body) {
+  const int64_t all = block.endRow - block.row;
+  const bool canBeApart = apart && all >= 8 * rows;
+  const int64_t groups = canBeApart ? (all / rows - 1) | 1 : all / rows;
+  const int64_t distance = canBeApart ? groups * stride : stride;
+  const int64_t step = canBeApart ? stride : rows * stride;
+  const int64_t first = block.row * stride + block.column;
+  for (int64_t group = 0; group < groups; group++) forEachGroupOfRow<rows, lines>(block, first + group * step, distance, body);
+  for (int64_t row = groups * rows; row < all; row++) forEachGroupOfRow<1, 4>(block, first + row * stride, stride, body);
+}
+
+// ---- arithmetic ----
+
+enum Coefficient { kMean, kScale, kShift, kSlope, kOffset, kCoefficients };
+
+alignas(64) inline float coefficientArrays[kCoefficients][kApart];
+
+inline void fillCoefficients() { std::fill_n(coefficientArrays[0], kCoefficients * kApart, 0.5F); }
+
+template <Arithmetic arithmetic>
+class Coefficients {
+ public:
+  INLINE Coefficients() {
+    for (int i = 0; i < kCoefficients; i++) same_[i] = broadcast(coefficientArrays[i][0]);
+  }
+  INLINE Line at(Coefficient which, int64_t column) const {
+    return arithmetic == Arithmetic::EachColumn ? load(coefficientArrays[which] + column) : same_[which];
+  }
+
+ private:
+  Line same_[kCoefficients];
+};
+
+inline std::atomic<int32_t> sink;  // so that what is computed is not left out
+
+// The sum of all that is read and of its product with the deviation; without arithmetic, its bits.
+template <Arithmetic arithmetic>
+class Sums {
+ public:
+  INLINE explicit Sums(int64_t columns) {
+    if (arithmetic != Arithmetic::EachColumn) return;
+    std::fill_n(first_, columns, 0.0F);
+    std::fill_n(second_, columns, 0.0F);
+  }
+
+  template <class G>
+  INLINE void add(const G& group, const Line (&values)[G::rows][G::lines], const Line (&deviations)[G::rows][G::lines]) {
+    for (int line = 0; line < G::lines; line++) {
+      if (arithmetic == Arithmetic::EachColumn) {
+        addColumn(group.column + line * kLine, values, deviations, line);
+        continue;
+      }
+      for (int row = 0; row < G::rows; row++) addToRegister((row * G::lines + line) % kRegisters, values[row][line], deviations[row][line]);
+    }
+  }
+
+  INLINE void finish() const {
+    Line all = {};
+    for (int i = 0; i < kRegisters; i++) all += firsts_[i] + seconds_[i];
+    if (arithmetic == Arithmetic::EachColumn) all = load(first_) + load(second_);
+    if (all[0] == 7.25F) sink = 1;
+  }
+
+ private:
+  static constexpr int kRegisters = 4;  // chains of additions beside each other
+
+  INLINE void addToRegister(int i, Line value, Line deviation) {
+    if (arithmetic == Arithmetic::None) {
+      firsts_[i] = either(firsts_[i], either(value, deviation));
+    } else {
+      firsts_[i] += value;
+      seconds_[i] += value * deviation;
+    }
+  }
+
+  template <int rows, int lines>
+  INLINE void addColumn(int64_t column, const Line (&values)[rows][lines], const Line (&deviations)[rows][lines], int line) {
+    Line sum[rows], product[rows];
+    for (int row = 0; row < rows; row++) {
+      sum[row] = values[row][line];
+      product[row] = values[row][line] * deviations[row][line];
+    }
+    for (int half = rows / 2; half > 0; half /= 2) {
+      for (int row = 0; row < half; row++) {
+        sum[row] += sum[row + half];
+        product[row] += product[row + half];
+      }
+    }
+    store(first_ + column, load(first_ + column) + sum[0]);
+    store(second_ + column, load(second_ + column) + product[0]);
+  }
+
+  Line firsts_[kRegisters] = {}, seconds_[kRegisters] = {};
+  alignas(64) float first_[kApart];
+  alignas(64) float second_[kApart];
+};
+
+// ---- passes ----
+
+template <int rows, int lines, Arithmetic arithmetic, bool backward>
+void readBlock(const Tensors& tensors, const Block& block, int64_t stride, bool apart) {
+  const Coefficients<arithmetic> coefficients;
+  Sums<arithmetic> sums(block.endColumn - block.column);
+  forEachGroup<rows, lines>(block, stride, apart, [&](const auto& group) __attribute__((always_inline)) {
+    using G = std::decay_t<decltype(group)>;
+    Line values[G::rows][G::lines], deviations[G::rows][G::lines];
+    for (int line = 0; line < G::lines; line++) {
+      const Line mean = coefficients.at(kMean, group.column + line * kLine);
+      for (int row = 0; row < G::rows; row++) {
+        const Line x = load(tensors.x + group.at(row, line));
+        deviations[row][line] = arithmetic == Arithmetic::None ? x : x - mean;
+        values[row][line] = backward ? load(tensors.gradient + group.at(row, line)) : deviations[row][line];
+      }
+    }
+    sums.add(group, values, deviations);
+  });
+  sums.finish();
+}
+
+template <Arithmetic arithmetic, bool backward>
+INLINE Line result(const Tensors& tensors, int64_t at, const Line (&coefficient)[kCoefficients]) {
+  const Line x = load(tensors.x + at);
+  const Line gradient = backward ? load(tensors.gradient + at) : x;
+  if (arithmetic == Arithmetic::None) return either(x, gradient);
+  const Line deviation = x - coefficient[kMean];
+  if (!backward) return deviation * coefficient[kScale] + coefficient[kShift];
+  return gradient * coefficient[kScale] + (deviation * coefficient[kSlope] + coefficient[kOffset]);
+}
+
+// All is loaded before any is stored: a load right after a store waits for it where their addresses end alike.
+template <int rows, int lines, Arithmetic arithmetic, bool backward, bool past>
+void writeBlock(const Tensors& tensors, const Block& block, int64_t stride, bool apart) {
+  const Coefficients<arithmetic> coefficients;
+  forEachGroup<rows, lines>(block, stride, apart, [&](const auto& group) __attribute__((always_inline)) {
+    using G = std::decay_t<decltype(group)>;
+    Line results[G::rows][G::lines];
+    for (int line = 0; line < G::lines; line++) {
+      Line coefficient[kCoefficients];
+      for (int i = 0; i < kCoefficients; i++) coefficient[i] = coefficients.at(Coefficient(i), group.column + line * kLine);
+      for (int row = 0; row < G::rows; row++) {
+        results[row][line] = result<arithmetic, backward>(tensors, group.at(row, line), coefficient);
+      }
+    }
+    for (int line = 0; line < G::lines; line++) {
+      for (int row = 0; row < G::rows; row++) {
+        float* const to = tensors.out + group.at(row, line);
+        past ? storePastCaches(to, results[row][line]) : store(to, results[row][line]);
+      }
+    }
+  });
+}
