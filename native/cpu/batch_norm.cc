@@ -250,7 +250,7 @@ class TrainingPass : public Pass {
         coefficients_(arena_, p_),
         mean_(arena_.take<double>(plan_.chunks * p_.channels)),
         m2_(arena_.take<double>(plan_.chunks * p_.channels)),
-        tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation} {}
+        tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation, exceedsCaches(p_)} {}
 
   void run(ThreadPool& threads) {
     if (plan_.resident) {
@@ -354,7 +354,7 @@ class InferencePass : public Pass {
       : Pass(call.problem, planElementwise(call.problem), workspace),
         call_(call),
         coefficients_(arena_, p_),
-        tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation} {}
+        tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation, exceedsCaches(p_)} {}
 
   void run(ThreadPool& threads) {
     forEachBlock(0, p_.channels, [&](int64_t first, int64_t count) {

@@ -196,6 +196,13 @@ void columnMoments(const void* input, const Tile& tile, double* mean, double* m2
             [&](const Compute<S>* centers, ChannelTotals& totals) { columnShiftedSums(values, tile, centers, totals); });
 }
 
+// Whether the vectors of all rows begin at multiples of their size.
+template <class S>
+bool wholeVectors(const S* tensor, const FoldedTile& tile) {
+  constexpr int64_t width = Simd<Compute<S>>::kWidth;
+  return (uintptr_t)tensor % (width * sizeof(S)) == 0 && tile.offset % width == 0 && tile.stride % width == 0;
+}
+
 template <class S>
 struct ColumnForward {
   const ForwardTensors& tensors;
@@ -208,16 +215,18 @@ struct ColumnForward {
     forEachFold(tile, [&](const FoldedTile& fold) {
       const ColumnAffine<Compute<S>> coefficients(affine, fold);
       const int64_t columns = fold.columns();
+      const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.output, fold);
       // One row where masks may be written too: GCC 12 breaks down over two of them with SSE2.
       constexpr int64_t kRows = hasResidual && kind != ActivationKind::Identity ? 1 : kRowsWritten;
       forEachRowGroup<S, kRows>(fold, 0, rowGroups<kRows>(fold), [&](auto rows) KERNEL_LAMBDA {
         forEachVector<Compute<S>>(columns, [&](int64_t c, auto lanes) KERNEL_LAMBDA {
           const auto vectors = coefficients.at(c, lanes);
-          storeRows((S*)local.output, rows.at(c), lanes, false,
+          storeRows((S*)local.output, rows.at(c), lanes, pastCaches,
                     [&](int64_t i) KERNEL_LAMBDA { return forwardVector<S, kind, hasResidual>(local, i, vectors, lanes); });
         });
       });
     });
+    if (local.largerThanCaches) finishStores();
   }
 };
 
@@ -257,13 +266,6 @@ KERNEL_INLINE void forEachPart(int64_t columns, Body body) {
   const int64_t parts = (columns + kGradientColumns - 1) / kGradientColumns;
   const int64_t size = ((columns + parts - 1) / parts + kLineValues - 1) / kLineValues * kLineValues;
   for (int64_t first = 0; first < columns; first += size) body(first, size < columns - first ? size : columns - first);
-}
-
-// Whether the vectors of all rows begin at multiples of their size.
-template <class S>
-bool wholeVectors(const S* tensor, const FoldedTile& tile) {
-  constexpr int64_t width = Simd<Compute<S>>::kWidth;
-  return (uintptr_t)tensor % (width * sizeof(S)) == 0 && tile.offset % width == 0 && tile.stride % width == 0;
 }
 
 template <class S>

@@ -45,6 +45,7 @@ struct ForwardTensors {
   void* output;
   uint8_t* mask;  // may be null; 1 where the pre-activation is not below or at 0
   Activation activation;
+  bool largerThanCaches;  // output had better not push the others out of the caches
 };
 
 struct BackwardTensors {

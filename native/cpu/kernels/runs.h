@@ -199,10 +199,11 @@ struct RunForward {
     forEachRun<S>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
       const auto vectors = coefficients<S>(affine, channel);
       forEachAlignedVector((const S*)local.output + runs.first, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-        storeRows((S*)local.output, runs.at(i), lanes, false,
+        storeRows((S*)local.output, runs.at(i), lanes, local.largerThanCaches,
                   [&](int64_t at) KERNEL_LAMBDA { return forwardVector<S, kind, hasResidual>(local, at, vectors, lanes); });
       });
     });
+    if (local.largerThanCaches) finishStores();
   }
 };
 
