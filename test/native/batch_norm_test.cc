@@ -198,7 +198,7 @@ int main() {
   agrees("stream of runs", "stream of runs", 33, 30, 3001);
   agrees("stream of runs", "stream of runs", 13, 3, 30001);
   agrees("parts of runs", "parts of runs", 3, 2, 200003);
-  // Beyond what caches hold: the gradient is stored past them, where addresses allow whole vectors.
+  // Beyond what caches hold: results are stored past them, where addresses allow whole vectors.
   agrees("stream of runs", "stream of runs", 33, 60, 2851);
   agrees("resident runs", "resident runs", 3, 60, 31357);
   agrees("chunks of columns", "chunks of columns", 88001, 64, 1);
