@@ -108,8 +108,8 @@ Passes passesOf(const Way& way) {
 template <bool backward>
 Passes passesOf(Arithmetic arithmetic, const Way& way) {
   switch (arithmetic) {
-    case Arithmetic::OneChannel:
-      return passesOf<Arithmetic::OneChannel, backward>(way);
+    case Arithmetic::EachRun:
+      return passesOf<Arithmetic::EachRun, backward>(way);
     case Arithmetic::EachColumn:
       return passesOf<Arithmetic::EachColumn, backward>(way);
     default:
@@ -126,6 +126,7 @@ class Floor {
         matrix_(matrix),
         tensors_(tensors),
         way_(way),
+        run_(arithmetic == Arithmetic::EachRun ? matrix.channelColumns : matrix.columns),
         widest_(arithmetic == Arithmetic::EachColumn ? kMostColumns : matrix.columns),
         passes_(operation == Operation::Backward ? passesOf<true>(arithmetic, way) : passesOf<false>(arithmetic, way)) {
     for (int part = 0; part < team.size(); part++) parts_.push_back(piecesOf(part));
@@ -168,8 +169,8 @@ class Floor {
     const auto firstColumn = [&](int64_t which) {
       return which == team_.size() ? matrix_.columns : toLine(share(channels, which) * matrix_.channelColumns);
     };
-    const Block own = way_.byChannels ? Block{0, matrix_.rows, firstColumn(part), firstColumn(part + 1)}
-                                      : Block{share(matrix_.rows, part), share(matrix_.rows, part + 1), 0, matrix_.columns};
+    const Block own = way_.byChannels ? Block{0, matrix_.rows, firstColumn(part), firstColumn(part + 1), run_}
+                                      : Block{share(matrix_.rows, part), share(matrix_.rows, part + 1), 0, matrix_.columns, run_};
     constexpr int64_t kPiece = 256 << 10;  // in order: what is taken at once when reading again from the end
     const int64_t floats = kPiece / static_cast<int64_t>(sizeof(float));
     const int64_t width = std::clamp(own.endColumn - own.column, kLine, widest_);
@@ -179,7 +180,7 @@ class Floor {
     std::vector<Block> pieces;
     for (int64_t row = own.row; row < own.endRow; row += rowsAtOnce) {
       for (int64_t column = own.column; column < own.endColumn; column += columnsAtOnce) {
-        pieces.push_back({row, std::min(row + rowsAtOnce, own.endRow), column, std::min(column + columnsAtOnce, own.endColumn)});
+        pieces.push_back({row, std::min(row + rowsAtOnce, own.endRow), column, std::min(column + columnsAtOnce, own.endColumn), run_});
       }
     }
     return pieces;
@@ -190,6 +191,7 @@ class Floor {
   Matrix matrix_;
   Tensors tensors_;
   Way way_;
+  int64_t run_;     // columns that go through with the same coefficients
   int64_t widest_;  // columns of a piece
   Passes passes_;
   std::vector<std::vector<Block>> parts_;
@@ -200,7 +202,7 @@ class Bench {
  public:
   Bench(Team& team, bool withArithmetic, const Matrix& matrix) : team_(team), matrix_(matrix) {
     constexpr int64_t kLongRun = 128;  // from which on a channel's coefficients are worth their registers
-    if (withArithmetic) arithmetic_ = matrix.channelColumns >= kLongRun ? Arithmetic::OneChannel : Arithmetic::EachColumn;
+    if (withArithmetic) arithmetic_ = matrix.channelColumns >= kLongRun ? Arithmetic::EachRun : Arithmetic::EachColumn;
     const auto bytes = static_cast<size_t>(matrix.rows * matrix.columns) * sizeof(float);
     for (char*& block : blocks_) block = allocate(bytes);
   }

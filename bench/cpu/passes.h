@@ -45,7 +45,7 @@ INLINE void storePastCaches(float* to, Line value) { store(to, value); }
 
 enum class Arithmetic {
   None,
-  OneChannel,  // as if all of a block were one channel's: coefficients and sums stay in registers
+  EachRun,     // a channel is a run of columns: its coefficients and sums stay in registers until the next one's
   EachColumn,  // a column has its own, in arrays that stay in the first-level cache
 };
 
@@ -55,9 +55,10 @@ struct Tensors {
   float* out;
 };
 
-// Some of the columns of some rows.
+// Some of the columns of some rows. A run begins at the first column, and after each `run` columns, rounded down to lines.
 struct Block {
   int64_t row, endRow, column, endColumn;
+  int64_t run;
 };
 
 // ---- what is taken together ----
@@ -72,26 +73,31 @@ struct Group {
   INLINE int64_t at(int row, int line) const { return first + row * distance + line * kLine; }
 };
 
-template <int rows, int lines, class Body>
-INLINE void forEachGroupOfRow(const Block& block, int64_t first, int64_t distance, Body body) {
+template <int rows, int lines, class Pass>
+INLINE void forEachGroupOfRow(const Block& block, int64_t first, int64_t distance, Pass& pass) {
   const int64_t columns = block.endColumn - block.column;
   int64_t column = 0;
-  for (; column + lines * kLine <= columns; column += lines * kLine) body(Group<rows, lines>{first + column, distance, column});
-  for (; column < columns; column += kLine) body(Group<rows, 1>{first + column, distance, column});
+  for (int64_t run = 0; column < columns; run++) {
+    const int64_t end = std::min(columns, (run + 1) * block.run / kLine * kLine);
+    pass.begin(run);
+    for (; column + lines * kLine <= end; column += lines * kLine) pass.take(Group<rows, lines>{first + column, distance, column});
+    for (; column < end; column += kLine) pass.take(Group<rows, 1>{first + column, distance, column});
+    pass.end(run);
+  }
 }
 
 // Rows that are taken together are neighbours, or a part of the block away: an odd number of rows, so that they do not crowd a few sets of
 // the first-level cache.
-template <int rows, int lines, class Body>
-INLINE void forEachGroup(const Block& block, int64_t stride, bool apart, Body body) {
+template <int rows, int lines, class Pass>
+INLINE void forEachGroup(const Block& block, int64_t stride, bool apart, Pass& pass) {
   const int64_t all = block.endRow - block.row;
   const bool canBeApart = apart && all >= 8 * rows;
   const int64_t groups = canBeApart ? (all / rows - 1) | 1 : all / rows;
   const int64_t distance = canBeApart ? groups * stride : stride;
   const int64_t step = canBeApart ? stride : rows * stride;
   const int64_t first = block.row * stride + block.column;
-  for (int64_t group = 0; group < groups; group++) forEachGroupOfRow<rows, lines>(block, first + group * step, distance, body);
-  for (int64_t row = groups * rows; row < all; row++) forEachGroupOfRow<1, 4>(block, first + row * stride, stride, body);
+  for (int64_t group = 0; group < groups; group++) forEachGroupOfRow<rows, lines>(block, first + group * step, distance, pass);
+  for (int64_t row = groups * rows; row < all; row++) forEachGroupOfRow<1, 4>(block, first + row * stride, stride, pass);
 }
 
 // ---- arithmetic ----
@@ -102,48 +108,61 @@ alignas(64) inline float coefficientArrays[kCoefficients][kApart];
 
 inline void fillCoefficients() { std::fill_n(coefficientArrays[0], kCoefficients * kApart, 0.5F); }
 
+// Those of the run that is gone through, or of the columns.
 template <Arithmetic arithmetic>
 class Coefficients {
  public:
-  INLINE Coefficients() {
-    for (int i = 0; i < kCoefficients; i++) same_[i] = broadcast(coefficientArrays[i][0]);
+  INLINE void begin(int64_t run) {
+    if (arithmetic != Arithmetic::EachRun) return;
+    for (int i = 0; i < kCoefficients; i++) ofRun_[i] = broadcast(coefficientArrays[i][run % kMostColumns]);
   }
   INLINE Line at(Coefficient which, int64_t column) const {
-    return arithmetic == Arithmetic::EachColumn ? load(coefficientArrays[which] + column) : same_[which];
+    return arithmetic == Arithmetic::EachColumn ? load(coefficientArrays[which] + column) : ofRun_[which];
   }
 
  private:
-  Line same_[kCoefficients];
+  Line ofRun_[kCoefficients] = {};
 };
 
 inline std::atomic<int32_t> sink;  // so that what is computed is not left out
 
-// The sum of all that is read and of its product with the deviation; without arithmetic, its bits.
+// The sums of all that is read and of its products with the deviations, for each run or column; without arithmetic, its bits.
 template <Arithmetic arithmetic>
 class Sums {
  public:
   INLINE explicit Sums(int64_t columns) {
-    if (arithmetic != Arithmetic::EachColumn) return;
+    if (arithmetic == Arithmetic::None) return;
     std::fill_n(first_, columns, 0.0F);
     std::fill_n(second_, columns, 0.0F);
   }
+  INLINE ~Sums() {
+    const Line all = arithmetic == Arithmetic::None ? either(either(firsts_[0], firsts_[1]), either(firsts_[2], firsts_[3]))
+                                                    : load(first_) + load(second_);
+    if (all[0] == 7.25F) sink = 1;
+  }
 
-  template <class G>
-  INLINE void add(const G& group, const Line (&values)[G::rows][G::lines], const Line (&deviations)[G::rows][G::lines]) {
-    for (int line = 0; line < G::lines; line++) {
+  INLINE void begin() {
+    if (arithmetic != Arithmetic::EachRun) return;
+    for (int i = 0; i < kRegisters; i++) firsts_[i] = seconds_[i] = Line{};
+  }
+
+  template <int rows, int lines>
+  INLINE void add(int64_t column, const Line (&values)[rows][lines], const Line (&deviations)[rows][lines]) {
+    for (int line = 0; line < lines; line++) {
       if (arithmetic == Arithmetic::EachColumn) {
-        addColumn(group.column + line * kLine, values, deviations, line);
-        continue;
+        addToColumn(column + line * kLine, line, values, deviations);
+      } else {
+        for (int row = 0; row < rows; row++) addToRegister((row * lines + line) % kRegisters, values[row][line], deviations[row][line]);
       }
-      for (int row = 0; row < G::rows; row++) addToRegister((row * G::lines + line) % kRegisters, values[row][line], deviations[row][line]);
     }
   }
 
-  INLINE void finish() const {
-    Line all = {};
-    for (int i = 0; i < kRegisters; i++) all += firsts_[i] + seconds_[i];
-    if (arithmetic == Arithmetic::EachColumn) all = load(first_) + load(second_);
-    if (all[0] == 7.25F) sink = 1;
+  // A run's lanes are left to be added up at the end.
+  INLINE void end(int64_t run) {
+    if (arithmetic != Arithmetic::EachRun) return;
+    const int64_t at = run * kLine % kMostColumns;
+    store(first_ + at, load(first_ + at) + ((firsts_[0] + firsts_[1]) + (firsts_[2] + firsts_[3])));
+    store(second_ + at, load(second_ + at) + ((seconds_[0] + seconds_[1]) + (seconds_[2] + seconds_[3])));
   }
 
  private:
@@ -159,7 +178,7 @@ class Sums {
   }
 
   template <int rows, int lines>
-  INLINE void addColumn(int64_t column, const Line (&values)[rows][lines], const Line (&deviations)[rows][lines], int line) {
+  INLINE void addToColumn(int64_t column, int line, const Line (&values)[rows][lines], const Line (&deviations)[rows][lines]) {
     Line sum[rows], product[rows];
     for (int row = 0; row < rows; row++) {
       sum[row] = values[row][line];
@@ -182,55 +201,82 @@ class Sums {
 
 // ---- passes ----
 
-template <int rows, int lines, Arithmetic arithmetic, bool backward>
-void readBlock(const Tensors& tensors, const Block& block, int64_t stride, bool apart) {
-  const Coefficients<arithmetic> coefficients;
-  Sums<arithmetic> sums(block.endColumn - block.column);
-  forEachGroup<rows, lines>(block, stride, apart, [&](const auto& group) __attribute__((always_inline)) {
-    using G = std::decay_t<decltype(group)>;
+template <Arithmetic arithmetic, bool backward>
+class ReadPass {
+ public:
+  INLINE ReadPass(const Tensors& tensors, int64_t columns) : tensors_(tensors), sums_(std::min(columns, kMostColumns)) {}
+
+  INLINE void begin(int64_t run) {
+    coefficients_.begin(run);
+    sums_.begin();
+  }
+  template <class G>
+  INLINE void take(const G& group) {
     Line values[G::rows][G::lines], deviations[G::rows][G::lines];
     for (int line = 0; line < G::lines; line++) {
-      const Line mean = coefficients.at(kMean, group.column + line * kLine);
+      const Line mean = coefficients_.at(kMean, group.column + line * kLine);
       for (int row = 0; row < G::rows; row++) {
-        const Line x = load(tensors.x + group.at(row, line));
+        const Line x = load(tensors_.x + group.at(row, line));
         deviations[row][line] = arithmetic == Arithmetic::None ? x : x - mean;
-        values[row][line] = backward ? load(tensors.gradient + group.at(row, line)) : deviations[row][line];
+        values[row][line] = backward ? load(tensors_.gradient + group.at(row, line)) : deviations[row][line];
       }
     }
-    sums.add(group, values, deviations);
-  });
-  sums.finish();
-}
+    sums_.add(group.column, values, deviations);
+  }
+  INLINE void end(int64_t run) { sums_.end(run); }
 
-template <Arithmetic arithmetic, bool backward>
-INLINE Line result(const Tensors& tensors, int64_t at, const Line (&coefficient)[kCoefficients]) {
-  const Line x = load(tensors.x + at);
-  const Line gradient = backward ? load(tensors.gradient + at) : x;
-  if (arithmetic == Arithmetic::None) return either(x, gradient);
-  const Line deviation = x - coefficient[kMean];
-  if (!backward) return deviation * coefficient[kScale] + coefficient[kShift];
-  return gradient * coefficient[kScale] + (deviation * coefficient[kSlope] + coefficient[kOffset]);
-}
+ private:
+  const Tensors tensors_;
+  Coefficients<arithmetic> coefficients_;
+  Sums<arithmetic> sums_;
+};
 
-// All is loaded before any is stored: a load right after a store waits for it where their addresses end alike.
-template <int rows, int lines, Arithmetic arithmetic, bool backward, bool past>
-void writeBlock(const Tensors& tensors, const Block& block, int64_t stride, bool apart) {
-  const Coefficients<arithmetic> coefficients;
-  forEachGroup<rows, lines>(block, stride, apart, [&](const auto& group) __attribute__((always_inline)) {
-    using G = std::decay_t<decltype(group)>;
+template <Arithmetic arithmetic, bool backward, bool past>
+class WritePass {
+ public:
+  INLINE explicit WritePass(const Tensors& tensors) : tensors_(tensors) {}
+
+  INLINE void begin(int64_t run) { coefficients_.begin(run); }
+  // All is loaded before any is stored: a load right after a store waits for it where their addresses end alike.
+  template <class G>
+  INLINE void take(const G& group) {
     Line results[G::rows][G::lines];
     for (int line = 0; line < G::lines; line++) {
       Line coefficient[kCoefficients];
-      for (int i = 0; i < kCoefficients; i++) coefficient[i] = coefficients.at(Coefficient(i), group.column + line * kLine);
-      for (int row = 0; row < G::rows; row++) {
-        results[row][line] = result<arithmetic, backward>(tensors, group.at(row, line), coefficient);
-      }
+      for (int i = 0; i < kCoefficients; i++) coefficient[i] = coefficients_.at(Coefficient(i), group.column + line * kLine);
+      for (int row = 0; row < G::rows; row++) results[row][line] = result(group.at(row, line), coefficient);
     }
     for (int line = 0; line < G::lines; line++) {
       for (int row = 0; row < G::rows; row++) {
-        float* const to = tensors.out + group.at(row, line);
+        float* const to = tensors_.out + group.at(row, line);
         past ? storePastCaches(to, results[row][line]) : store(to, results[row][line]);
       }
     }
-  });
+  }
+  INLINE void end(int64_t) {}
+
+ private:
+  INLINE Line result(int64_t at, const Line (&coefficient)[kCoefficients]) const {
+    const Line x = load(tensors_.x + at);
+    const Line gradient = backward ? load(tensors_.gradient + at) : x;
+    if (arithmetic == Arithmetic::None) return either(x, gradient);
+    const Line deviation = x - coefficient[kMean];
+    if (!backward) return deviation * coefficient[kScale] + coefficient[kShift];
+    return gradient * coefficient[kScale] + (deviation * coefficient[kSlope] + coefficient[kOffset]);
+  }
+
+  const Tensors tensors_;
+  Coefficients<arithmetic> coefficients_;
+};
+
+template <int rows, int lines, Arithmetic arithmetic, bool backward>
+void readBlock(const Tensors& tensors, const Block& block, int64_t stride, bool apart) {
+  ReadPass<arithmetic, backward> pass(tensors, block.endColumn - block.column);
+  forEachGroup<rows, lines>(block, stride, apart, pass);
+}
+
+template <int rows, int lines, Arithmetic arithmetic, bool backward, bool past>
+void writeBlock(const Tensors& tensors, const Block& block, int64_t stride, bool apart) {
+  WritePass<arithmetic, backward, past> pass(tensors);
+  forEachGroup<rows, lines>(block, stride, apart, pass);
 }

@@ -48,8 +48,7 @@ void cutChannels(Plan& plan, const Problem& p, int64_t channelsPerTile) {
 }
 
 // Cuts tiles along their rows into chunks of kChunkBytes at most, where possible in a number that threads can share evenly.
-void cutRows(Plan& plan, const Problem& p, int64_t runBytes) {
-  const int64_t leastRows = plan.columns ? 1 : ceilDiv(kManyValues, p.inner);
+void cutRows(Plan& plan, const Problem& p, int64_t runBytes, int64_t leastRows = 1) {
   const int64_t fewest = std::min(ceilDiv(p.outer * plan.channelsPerTile * runBytes, kChunkBytes), ceilDiv(p.outer, leastRows));
   const int64_t wanted = fewest > kEnoughTasks ? ceilDiv(fewest, kEnoughTasks) * kEnoughTasks : powerOfTwoFrom(fewest);
   plan.rowsPerChunk = ceilDiv(p.outer, wanted);
@@ -64,14 +63,14 @@ void cutRuns(Plan& plan, const Problem& p, int64_t runBytes) {
   plan.chunks = p.outer * plan.partsPerRun;
 }
 
-// Chunks of runs in the order of memory.
-void cutStream(Plan& plan, const Problem& p, int64_t runBytes) {
+// Chunks of runs in the order of memory, with so many values of a channel in each where it has as many rows.
+void cutStream(Plan& plan, const Problem& p, int64_t runBytes, int64_t leastValues) {
   if (runBytes > kChunkBytes) {
     cutChannels(plan, p, 1);
     cutRuns(plan, p, runBytes);
   } else {
     cutChannels(plan, p, kChunkBytes / runBytes);
-    cutRows(plan, p, runBytes);
+    cutRows(plan, p, runBytes, ceilDiv(leastValues, p.inner));
   }
 }
 
@@ -109,7 +108,7 @@ Plan planRuns(const Problem& p, const Footprint& bytes) {
     const int64_t some = std::max(kSmallProblem / bytes.channel, ceilDiv(kLongSegment, bytes.run));
     cutChannels(plan, p, std::clamp<int64_t>(some, 1, std::min(std::max<int64_t>(2, bytes.fitting() / 2), bytes.shared(p))));
   } else {
-    cutStream(plan, p, bytes.run);
+    cutStream(plan, p, bytes.run, kManyValues);
   }
   return plan;
 }
@@ -134,7 +133,7 @@ Plan planElementwise(const Problem& p) {
     cutChannels(plan, p, columnChannels(p, p.channels));
     cutRows(plan, p, runBytes);
   } else {
-    cutStream(plan, p, runBytes);
+    cutStream(plan, p, runBytes, 1);
   }
   return plan;
 }
