@@ -1,17 +1,20 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Contender } from '../../bench/cpu/contender';
 import { timeCalls } from '../../bench/cpu/contender';
 import { EPS, inputOf, parametersOf } from '../../bench/cpu/data';
-import { type Copy, startCopy, startFloor } from '../../bench/cpu/helper';
+import { type Copy, FLOORS, startCopy, startFloor } from '../../bench/cpu/helper';
 import { commit } from '../../bench/cpu/machine';
-import { measure } from '../../bench/cpu/measure';
+import type { Report } from '../../bench/cpu/main';
+import { measure, type ProblemResult } from '../../bench/cpu/measure';
 import { openSession } from '../../bench/cpu/onnxruntime';
 import { parseOptions } from '../../bench/cpu/options';
-import { measureOverhead, openLayer } from '../../bench/cpu/ours';
+import { measureOverhead, OURS, openLayer } from '../../bench/cpu/ours';
 import { plot } from '../../bench/cpu/plot';
 import { fewestBytes, OPERATIONS, type Problem, problems, SHAPES, target } from '../../bench/cpu/problem';
 import { quantile, type Summary, summarize } from '../../bench/cpu/statistics';
-import { missedBy, overheadLine, problemTable } from '../../bench/cpu/table';
+import { missedBy, OPERATION_NAMES, overheadLine, problemTable, ratio } from '../../bench/cpu/table';
 import { makeTensors, startTensorFlow } from '../../bench/cpu/tensorflow';
 import { UsageError } from '../../lib/cli/usage';
 import { batchStatistics, forward, type Statistics, viewOf } from '../../lib/validation/oracle';
@@ -38,6 +41,19 @@ function expected(problem: Problem, operation: 'inference' | 'trainingForward'):
   const x = inputOf(problem);
   const statistics: Statistics = operation === 'inference' ? { mean, variance } : batchStatistics(x, view);
   return forward(x, view, statistics, { weight, bias, eps: EPS });
+}
+
+/** A problem's rows of the README's table. */
+function readmeRows({ shape, layout, results }: ProblemResult): string[] {
+  const implementations = [OURS, FLOORS.bytes.name, FLOORS.arithmetic.name, 'PyTorch', 'onnxruntime-node', 'TensorFlow.js wasm'];
+  return OPERATIONS.map((operation) => {
+    const cells = implementations.map((name) => {
+      const result = results.find((one) => one.implementation === name && one.operation === operation);
+      return result ? ratio(result.copies) : '–';
+    });
+    const problem = operation === 'inference' ? ` ${shape.join('×')}, ${layout}` : '';
+    return `|${problem} | ${OPERATION_NAMES[operation]} | **${cells[0]}** | ${cells.slice(1).join(' | ')} |\n`;
+  });
 }
 
 function expectClose(actual: ArrayLike<number>, wanted: Float64Array): void {
@@ -166,6 +182,23 @@ describe('CPU benchmark', () => {
       }
     });
   }
+
+  it("has the README's figures among its results", () => {
+    const root = join(__dirname, '../..');
+    const results = join(root, 'bench/results/cpu');
+    const newest = readdirSync(results)
+      .filter((name) => name.endsWith('-threads.json'))
+      .sort()
+      .at(-1)!;
+    const report = JSON.parse(readFileSync(join(results, newest), 'utf8')) as Report;
+    const readme = readFileSync(join(root, 'README.md'), 'utf8');
+    expect(readme).to.include(report.problems.flatMap(readmeRows).join(''));
+    const { pipelined, awaited, arithmetic } = report.overhead!;
+    const beyond = [pipelined, awaited].map(({ median }) => ((median - arithmetic.median) * 1e6).toFixed(1));
+    expect(readme.replaceAll(/\s+/g, ' ')).to.include(
+      `takes ${beyond[0]} µs beyond its arithmetic where steps are queued one after the other, and ${beyond[1]} µs where each is awaited`,
+    );
+  });
 
   it('takes the arithmetic of a small step from its time', async () => {
     const { pipelined, awaited, arithmetic, target: most, pipelinedMet, awaitedMet } = await measureOverhead(3, 50);
