@@ -1,11 +1,11 @@
 /**
- * Contenders that live in a process of their own: the plain copy, the floors and PyTorch. Each tells its version in its first line, then
+ * Contenders that live in a process of their own: the plain copy, the floors, ours without JavaScript and PyTorch. Each tells its version in its first line, then
  * answers every request line `<operation> <calls> <layout: first|last> <N> <C> <H> <W>` with the seconds one call took; a floor adds
  * the way it took.
  */
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Contender } from './contender';
 import { LineProcess } from './line_process';
@@ -28,13 +28,15 @@ async function burst(helper: LineProcess, operation: Operation | 'copy', calls: 
   return (await ask(helper, operation, calls, problem)).seconds;
 }
 
+const OUT = join(__dirname, '..', '..', 'out');
+
 /** A program of this folder, compiled for this processor. */
-async function startProgram(name: string, ...args: string[]): Promise<{ helper: LineProcess; version: string }> {
-  const folder = join(__dirname, '..', '..', 'out', 'bench');
+async function startProgram(name: string, args: readonly string[], libraries: readonly string[] = []) {
+  const folder = join(OUT, 'bench');
   const program = join(folder, name);
   mkdirSync(folder, { recursive: true });
   const flags = ['-std=c++17', '-O3', '-march=native', '-pthread', '-ffp-contract=fast', '-Wno-ignored-attributes', '-Wno-psabi'];
-  execFileSync(process.env.CXX ?? 'c++', [...flags, join(__dirname, `${name}.cc`), '-o', program]);
+  execFileSync(process.env.CXX ?? 'c++', [...flags, join(__dirname, `${name}.cc`), ...libraries, '-o', program]);
   const helper = new LineProcess(program, args);
   return { helper, version: await helper.readLine() };
 }
@@ -52,13 +54,13 @@ export interface Copy {
 }
 
 export async function startCopy(threads: number): Promise<Copy> {
-  const { helper } = await startProgram('copy', String(threads));
+  const { helper } = await startProgram('copy', [String(threads)]);
   return { burst: (problem, calls) => burst(helper, 'copy', calls, problem), close: () => helper.close() };
 }
 
 export async function startFloor(kind: keyof typeof FLOORS, threads: number): Promise<Contender> {
   const { name, note } = FLOORS[kind];
-  const { helper, version } = await startProgram('floor', String(threads), kind);
+  const { helper, version } = await startProgram('floor', [String(threads), kind]);
   return {
     name,
     version,
@@ -76,6 +78,37 @@ export async function startFloor(kind: keyof typeof FLOORS, threads: number): Pr
         release: () => {},
       };
     },
+    close: () => helper.close(),
+  };
+}
+
+/** What the library has without its calls from JavaScript: see native.cc. */
+export const NATIVE = {
+  whole: { name: 'ours, native', note: 'without JavaScript', operations: OPERATIONS },
+  kernels: {
+    name: 'ours, kernels alone',
+    note: 'each thread on its own core with always the same part; no coefficients are computed, no tasks handed out',
+    operations: ['inference'],
+  },
+} as const;
+
+export async function startNative(kind: keyof typeof NATIVE, threads: number): Promise<Contender | null> {
+  const library = join(OUT, 'release', 'libcpu.a');
+  const { name, note, operations } = NATIVE[kind];
+  if (!existsSync(library)) {
+    console.error(`${name}: left out, for there is no ${library}; 'npm run build:native' makes it`);
+    return null;
+  }
+  const { helper, version } = await startProgram('native', [String(threads), kind], [library]);
+  return {
+    name,
+    version,
+    note: `${threads} threads; ${note}`,
+    operations,
+    prepare: async (problem) => ({
+      burst: (operation, calls) => burst(helper, operation, calls, problem),
+      release: () => {},
+    }),
     close: () => helper.close(),
   };
 }

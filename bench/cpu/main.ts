@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { UsageError } from '../../lib/cli/usage';
 import type { Contender } from './contender';
-import { type Copy, FLOORS, startCopy, startFloor, startPyTorch } from './helper';
+import { type Copy, FLOORS, startCopy, startFloor, startNative, startPyTorch } from './helper';
 import { commit, fileStem, type Machine, machine } from './machine';
 import { measure, type ProblemResult } from './measure';
 import { onnxRuntime } from './onnxruntime';
@@ -27,13 +27,15 @@ export interface Report {
   overhead?: Overhead;
 }
 
-const START: Record<ContenderName, (threads: number) => Promise<Contender> | Contender | null> = {
+const START: Record<ContenderName, (threads: number) => Promise<Contender | null> | Contender | null> = {
   ours: (threads) => {
     process.env.CUDA_BATCHNORM_THREADS = String(threads); // read when the device is made
     return ours(threads);
   },
   floor: (threads) => startFloor('bytes', threads),
   arithmetic: (threads) => startFloor('arithmetic', threads),
+  native: (threads) => startNative('whole', threads),
+  kernels: (threads) => startNative('kernels', threads),
   onnxruntime: onnxRuntime,
   tfjs: startTensorFlow,
   pytorch: (threads) => {

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import type { Contender } from '../../bench/cpu/contender';
 import { timeCalls } from '../../bench/cpu/contender';
 import { EPS, inputOf, parametersOf } from '../../bench/cpu/data';
-import { type Copy, FLOORS, startCopy, startFloor } from '../../bench/cpu/helper';
+import { type Copy, FLOORS, NATIVE, startCopy, startFloor, startNative } from '../../bench/cpu/helper';
 import { commit } from '../../bench/cpu/machine';
 import type { Report } from '../../bench/cpu/main';
 import { measure, type ProblemResult } from '../../bench/cpu/measure';
@@ -183,6 +183,21 @@ describe('CPU benchmark', () => {
     });
   }
 
+  for (const kind of ['whole', 'kernels'] as const) {
+    it(`measures ${NATIVE[kind].name} in a process of its own`, async function () {
+      const native = await startNative(kind, 2);
+      if (!native) this.skip(); // which has said why
+      try {
+        for (const problem of SMALL) {
+          const prepared = await native.prepare(problem);
+          for (const operation of native.operations) expect(await prepared.burst(operation, 3)).to.be.greaterThan(0);
+        }
+      } finally {
+        native.close();
+      }
+    });
+  }
+
   it("has the README's figures among its results", () => {
     const root = join(__dirname, '../..');
     const results = join(root, 'bench/results/cpu');
@@ -237,7 +252,7 @@ describe('CPU benchmark', () => {
       threads: 2,
     });
     expect(() => parseOptions(['--only', 'nobody'])).to.throw(
-      'Expected ours, floor, arithmetic, onnxruntime, tfjs, pytorch for --only but received nobody',
+      'Expected ours, floor, arithmetic, native, kernels, onnxruntime, tfjs, pytorch for --only but received nobody',
     );
     expect(() => parseOptions(['--shapes', '8x2'])).to.throw(UsageError, '--shapes');
     expect(() => parseOptions(['--rounds', '0'])).to.throw('--rounds');

@@ -1,0 +1,169 @@
+// Times ours without JavaScript: what is left of a time when the calls' own share is taken away. Usage: native THREADS whole, an operation
+// as the library runs it on its own threads, or native THREADS kernels, of inference the kernels alone, each thread on a core of its own
+// with always the same part: no coefficients are computed and no task is handed out. helper.ts tells what it reads and writes.
+#include "../../native/cpu/batch_norm.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "../../native/cpu/kernels/kernels.h"
+#include "../../native/cpu/plan.h"
+#include "../../native/cpu/thread_pool.h"
+#include "team.h"
+
+using namespace cuda_batchnorm;
+using namespace cuda_batchnorm::cpu;
+
+namespace {
+
+constexpr int kParameters = 12;  // arrays of one value per channel: all that a call reads or writes
+
+Problem problemOf(const std::string& layout, int64_t n, int64_t c, int64_t h, int64_t w) {
+  Problem problem;
+  problem.outer = layout == "first" ? n : n * h * w;
+  problem.channels = c;
+  problem.inner = layout == "first" ? h * w : 1;
+  problem.eps = 1e-5;
+  return problem;
+}
+
+class Bench {
+ public:
+  explicit Bench(const Problem& problem) : problem_(problem) {
+    const auto bytes = static_cast<size_t>(problem.size()) * sizeof(float);
+    for (char*& tensor : tensors_) tensor = allocate(bytes);
+    parameters_ = reinterpret_cast<float*>(allocate(kParameters * static_cast<size_t>(problem.channels) * sizeof(float)));
+    const size_t needed = std::max({workspaceBytes(inference()), workspaceBytes(training()), workspaceBytes(backward())});
+    workspace_ = allocate(std::max<size_t>(1, needed));
+  }
+  ~Bench() {
+    for (char* tensor : tensors_) std::free(tensor);
+    std::free(parameters_);
+    std::free(workspace_);
+  }
+  Bench(const Bench&) = delete;
+  Bench& operator=(const Bench&) = delete;
+
+  void runWhole(ThreadPool& threads, const std::string& operation) const {
+    if (operation == "inference") {
+      run(threads, inference(), workspace_);
+    } else if (operation == "backward") {
+      run(threads, backward(), workspace_);
+    } else {
+      run(threads, training(), workspace_);
+    }
+  }
+
+  // A thread's equal share of the tasks of inference.
+  void runKernels(int part, int parts) const {
+    const Plan plan = planElementwise(problem_);
+    const Kernels::ForDType& ofDType = kernels().forDType[static_cast<int>(problem_.dtype)];
+    const Kernels::Family& family = plan.columns ? ofDType.columns : ofDType.runs;
+    const ForwardTensors tensors = {tensors_[0], nullptr, tensors_[2], nullptr, problem_.activation, exceedsCaches(problem_)};
+    const int64_t tasks = plan.tiles * plan.chunks;
+    for (int64_t task = tasks * part / parts; task < tasks * (part + 1) / parts; task++) {
+      const int64_t channel = task % plan.tiles * plan.channelsPerTile;
+      family.forward(tensors, tileOf(plan, channel, task / plan.tiles), {row(0) + channel, row(1) + channel, row(2) + channel});
+    }
+  }
+
+ private:
+  Tile tileOf(const Plan& plan, int64_t channel, int64_t chunk) const {
+    const int64_t stride = problem_.channels * problem_.inner;
+    const int64_t firstRow = chunk / plan.partsPerRun * plan.rowsPerChunk;
+    const int64_t first = chunk % plan.partsPerRun * plan.partLength;
+    return {firstRow * stride + channel * problem_.inner + first, stride, std::min(plan.rowsPerChunk, problem_.outer - firstRow),
+            std::min(plan.partLength, problem_.inner - first), std::min(plan.channelsPerTile, problem_.channels - channel)};
+  }
+
+  float* row(int i) const { return parameters_ + i * problem_.channels; }
+
+  InferenceForward inference() const {
+    InferenceForward call;
+    call.problem = problem_;
+    call.input = tensors_[0];
+    call.output = tensors_[2];
+    call.mean = row(0);
+    call.variance = row(1);
+    call.weight = row(2);
+    call.bias = row(3);
+    return call;
+  }
+
+  TrainingForward training() const {
+    TrainingForward call;
+    call.problem = problem_;
+    call.input = tensors_[0];
+    call.output = tensors_[2];
+    call.weight = row(2);
+    call.bias = row(3);
+    call.statistics = row(4);
+    call.runningMean = row(7);
+    call.runningVariance = row(8);
+    call.momentum = 0.1;
+    return call;
+  }
+
+  Backward backward() const {
+    Backward call;
+    call.problem = problem_;
+    call.gradOutput = tensors_[1];
+    call.input = tensors_[0];
+    call.gradInput = tensors_[2];
+    call.mean = row(0);
+    call.variance = row(1);
+    call.weight = row(2);
+    call.bias = row(3);
+    call.gradWeight = row(9);
+    call.gradBias = row(10);
+    return call;
+  }
+
+  Problem problem_;
+  char* tensors_[3];
+  float* parameters_;
+  char* workspace_;
+};
+
+template <class Call>
+double burst(int calls, const Call& call) {
+  const auto repeat = [&](int count) {
+    for (int i = 0; i < count; i++) call();
+  };
+  repeat((calls + 3) / 4);
+  const double start = seconds();
+  repeat(calls);
+  return (seconds() - start) / calls;
+}
+
+}  // namespace
+
+int main(int, char** arguments) {
+  const int threads = std::atoi(arguments[1]);
+  const bool whole = std::string(arguments[2]) == "whole";
+  std::optional<ThreadPool> pool;
+  std::optional<Team> team;  // whose threads, the caller's among them, stay on their cores
+  whole ? void(pool.emplace(threads)) : void(team.emplace(threads));
+  std::cout << kernels().name << std::endl;
+  std::unique_ptr<Bench> bench;
+  std::string open, operation, layout;
+  int calls;
+  int64_t n, c, h, w;
+  while (std::cin >> operation >> calls >> layout >> n >> c >> h >> w) {
+    const std::string problem =
+        layout + ' ' + std::to_string(n) + ' ' + std::to_string(c) + ' ' + std::to_string(h) + ' ' + std::to_string(w);
+    if (problem != open) {
+      bench.reset();  // its memory first
+      bench = std::make_unique<Bench>(problemOf(layout, n, c, h, w));
+      open = problem;
+    }
+    const double time = whole ? burst(calls, [&] { bench->runWhole(*pool, operation); })
+                              : team->burst([&](int part) { bench->runKernels(part, threads); }, calls);
+    std::printf("%.9f\n", time);
+    std::fflush(stdout);
+  }
+}
