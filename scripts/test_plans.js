@@ -42,7 +42,10 @@ function test(plan, seed) {
 }
 
 // When time is up, what was seen until then is still worth its lines.
-for (const [signal, status] of [['SIGTERM', 143], ['SIGINT', 130]]) {
+for (const [signal, status] of [
+  ['SIGTERM', 143],
+  ['SIGINT', 130],
+]) {
   process.on(signal, () => {
     for (const run of running) {
       process.kill(-run.child.pid);
