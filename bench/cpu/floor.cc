@@ -7,8 +7,8 @@
 //   in order    all is read in the order of memory, a part by each thread; the threads meet; all is read again and written, in the same
 //               order or from the end, which is still in the caches. The same split by rows of memory or by channels.
 //   in tiles    a tile of channels that fits the caches is read, and then read again and written, before the next.
-// each of them one row after the other, or several at once, and written through the caches or past them. All are tried, taking turns, when
-// a problem is first asked for, and the one with the least median is what answers.
+// Each of them takes one row after the other, or several at once, and writes through the caches or past them. All are tried, taking turns,
+// when a problem is first asked for, and the one with the least median is what answers.
 #include <cstdio>
 #include <iostream>
 #include <memory>

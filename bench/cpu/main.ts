@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { UsageError } from '../../lib/cli/usage';
 import type { Contender } from './contender';
-import { type Copy, FLOORS, startCopy, startFloor, startNative, startPyTorch } from './helper';
+import { type Copy, FLOORS, NATIVE, startCopy, startFloor, startNative, startPyTorch } from './helper';
 import { commit, fileStem, type Machine, machine } from './machine';
 import { measure, type ProblemResult } from './measure';
 import { onnxRuntime } from './onnxruntime';
@@ -125,7 +125,9 @@ async function main(): Promise<void> {
   const report = await run(options);
   if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   else if (options.only.includes('ours')) console.log(verdict(report));
-  const names = report.implementations.map(({ name }) => name);
+  // What ours is made of is no rival of it.
+  const parts: readonly string[] = Object.values(NATIVE).map(({ name }) => name);
+  const names = report.implementations.map(({ name }) => name).filter((name) => !parts.includes(name));
   const out = options.out ?? join('reports', 'bench', 'cpu', `${fileStem(new Date(report.date), report.machine.cpu)}.json`);
   writeReport(report, plot(report.problems, names), out);
 }

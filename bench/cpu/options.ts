@@ -22,7 +22,8 @@ as it takes: what this machine allows. 'native' is ours without JavaScript, and 
   --json            print the JSON instead of tables
   --help            this text
 
-Environment: BENCH_PYTHON=/path/python names a Python with torch; CXX the compiler for the copy and the floors (default: c++).
+Environment: BENCH_PYTHON=/path/python names a Python with torch; CXX
+the compiler for the copy, the floors and ours without JavaScript (default: c++).
 `;
 
 export interface Options {

@@ -16,7 +16,7 @@
 
 constexpr int64_t kLine = 16;             // floats in a cache line
 constexpr int64_t kMostColumns = 1024;    // of a block whose columns have coefficients of their own
-constexpr int64_t kApart = kMostColumns * 5 / 4;  // from one such array to the next: not a multiple of a page, see team.h
+constexpr int64_t kApart = kMostColumns * 5 / 4;  // from one such array to the next: not a multiple of a page, so that loads from one do not wait for stores to another
 
 typedef float Line __attribute__((vector_size(64)));
 typedef float LineInMemory __attribute__((vector_size(64), aligned(4), may_alias));
@@ -51,7 +51,7 @@ enum class Arithmetic {
 
 struct Tensors {
   const float* x;
-  const float* gradient;  // null but in backward
+  const float* gradient;  // read in backward only
   float* out;
 };
 

@@ -26,7 +26,7 @@ Plan planReduction(const Problem& problem, int64_t tensorsRead);
 // For operations that write each value from its own inputs.
 Plan planElementwise(const Problem& problem);
 
-// Whether the three tensors of backward are more than caches are likely to hold.
+// Whether three tensors of this size, as backward has them, are more than caches are likely to hold.
 bool exceedsCaches(const Problem& problem);
 
 }  // namespace cuda_batchnorm::cpu

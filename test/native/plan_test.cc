@@ -181,6 +181,10 @@ void checkPlan(const Request& request, const DeviceProperties& gpu, const Choice
   const Plan made = plan(request, gpu, choice);
   // One launch, but for the mask of odd sizes.
   CHECK(made.count == 1 || (made.count == 2 && request.mask && !canWriteMask(p, made.steps[0].wide)));
+  // Accesses are wide wherever they can be, but for folded rows whose channels are too many for an older device's shared memory.
+  const bool canBeWide = request.wide && (p.inner > 1 || rowsAreWide(p));
+  const bool manyFolded = gpu.sharedPerBlock < 100 << 10 && p.channels > 300 && p.channels % 8 != 0;
+  CHECK(made.steps[0].wide || !canBeWide || manyFolded);
   for (int i = 0; i < made.count; ++i) {
     const Step& step = made.steps[static_cast<size_t>(i)];
     checkLimits(step, gpu);
@@ -268,9 +272,7 @@ void checkFoldedRows() {
         for (const Operation operation : {Operation::TrainingForward, Operation::Backward}) {
           request.operation = operation;
           checkPlan(request, gpu, {});
-          if (plan(request, gpu).steps[0].wide || !rowsAreWide(request.problem)) continue;
-          CHECK(gpu.sharedPerBlock < 100 << 10 && channels > 300);
-          ++narrow;
+          if (rowsAreWide(request.problem) && !plan(request, gpu).steps[0].wide) ++narrow;
         }
       }
     }
