@@ -3,10 +3,9 @@
 // Each thread copies its part with memcpy, 64 KiB at a time: for one large block memcpy may turn to stores past the caches,
 // which here would make the yardstick slower than any plain loop.
 #include <algorithm>
-#include <cstdio>
 #include <iostream>
-#include <string>
 
+#include "protocol.h"
 #include "team.h"
 
 namespace {
@@ -27,20 +26,16 @@ int main(int, char** arguments) {
   std::cout << "memcpy" << std::endl;
   char* source = nullptr;
   char* destination = nullptr;
-  size_t allocated = 0;
-  std::string operation, layout;
-  int calls;
-  size_t n, c, h, w;
-  while (std::cin >> operation >> calls >> layout >> n >> c >> h >> w) {
-    const size_t bytes = n * c * h * w * sizeof(float);
-    if (bytes != allocated) {
-      std::free(source);
-      std::free(destination);
-      source = allocate(bytes);
-      destination = allocate(bytes);
-      allocated = bytes;
-    }
-    std::printf("%.9f\n", team.burst([&](int part) { copyPart(destination, source, bytes, part, team.size()); }, calls));
-    std::fflush(stdout);
-  }
+  size_t bytes = 0;
+  answerRequests(
+      [&](const Request& request) {
+        std::free(source);
+        std::free(destination);
+        bytes = static_cast<size_t>(request.n * request.c * request.h * request.w) * sizeof(float);
+        source = allocate(bytes);
+        destination = allocate(bytes);
+      },
+      [&](const Request& request) {
+        return Answer{team.burst([&](int part) { copyPart(destination, source, bytes, part, team.size()); }, request.calls)};
+      });
 }

@@ -9,7 +9,6 @@
 //   in tiles    a tile of channels that fits the caches is read, and then read again and written, before the next.
 // Each of them takes one row after the other, or several at once, and writes through the caches or past them. All are tried, taking turns,
 // when a problem is first asked for, and the one with the least median is what answers.
-#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <numeric>
@@ -17,6 +16,7 @@
 #include <string>
 
 #include "passes.h"
+#include "protocol.h"
 #include "team.h"
 
 namespace {
@@ -31,8 +31,9 @@ struct Matrix {
   int64_t channelBytes() const { return rows * channelColumns * static_cast<int64_t>(sizeof(float)); }
 };
 
-Matrix matrixOf(const std::string& layout, int64_t n, int64_t c, int64_t h, int64_t w) {
-  const Matrix exact = layout == "first" ? Matrix{n, c * h * w, h * w} : Matrix{n * h * w, c, 1};
+Matrix matrixOf(const Request& r) {
+  const auto& [n, c, h, w] = std::tie(r.n, r.c, r.h, r.w);
+  const Matrix exact = r.layout == "first" ? Matrix{n, c * h * w, h * w} : Matrix{n * h * w, c, 1};
   return {exact.rows, toLine(exact.columns + kLine - 1), exact.channelColumns};
 }
 
@@ -267,22 +268,16 @@ int main(int, char** arguments) {
   fillCoefficients();
   std::cout << (withArithmetic ? "loads, stores and arithmetic" : "loads and stores") << std::endl;
   std::unique_ptr<Bench> bench;
-  std::string open, name, layout;
-  int calls;
-  int64_t n, c, h, w;
-  while (std::cin >> name >> calls >> layout >> n >> c >> h >> w) {
-    const std::string problem =
-        layout + ' ' + std::to_string(n) + ' ' + std::to_string(c) + ' ' + std::to_string(h) + ' ' + std::to_string(w);
-    if (problem != open) {
-      bench.reset();  // its memory first
-      bench = std::make_unique<Bench>(team, withArithmetic, matrixOf(layout, n, c, h, w));
-      open = problem;
-    }
-    const Operation operation = name == "inference"  ? Operation::Inference
-                                : name == "backward" ? Operation::Backward
-                                                     : Operation::TrainingForward;
-    const Way way = bench->best(operation);
-    std::printf("%.9f %s\n", bench->burst(operation, way, calls), way.name().c_str());
-    std::fflush(stdout);
-  }
+  answerRequests(
+      [&](const Request& request) {
+        bench.reset();  // its memory first
+        bench = std::make_unique<Bench>(team, withArithmetic, matrixOf(request));
+      },
+      [&](const Request& request) {
+        const Operation operation = request.operation == "inference"  ? Operation::Inference
+                                    : request.operation == "backward" ? Operation::Backward
+                                                                      : Operation::TrainingForward;
+        const Way way = bench->best(operation);
+        return Answer{bench->burst(operation, way, request.calls), way.name()};
+      });
 }

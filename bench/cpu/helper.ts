@@ -28,6 +28,17 @@ async function burst(helper: LineProcess, operation: Operation | 'copy', calls: 
   return (await ask(helper, operation, calls, problem)).seconds;
 }
 
+/** How a contender goes about it that only has to ask its process. */
+function asked(helper: LineProcess): Pick<Contender, 'prepare' | 'close'> {
+  return {
+    prepare: async (problem) => ({
+      burst: (operation, calls) => burst(helper, operation, calls, problem),
+      release: () => {},
+    }),
+    close: () => helper.close(),
+  };
+}
+
 const OUT = join(__dirname, '..', '..', 'out');
 
 /** A program of this folder, compiled for this processor. */
@@ -105,11 +116,7 @@ export async function startNative(kind: keyof typeof NATIVE, threads: number): P
     version,
     note: `${threads} threads; ${note}`,
     operations,
-    prepare: async (problem) => ({
-      burst: (operation, calls) => burst(helper, operation, calls, problem),
-      release: () => {},
-    }),
-    close: () => helper.close(),
+    ...asked(helper),
   };
 }
 
@@ -125,10 +132,6 @@ export async function startPyTorch(python: string, threads: number): Promise<Con
     version: await helper.readLine(),
     note: `${threads} threads; forward writes to memory given with out=, backward allocates from memory kept by malloc; channels_last memory format for channels last`,
     operations: OPERATIONS,
-    prepare: async (problem) => ({
-      burst: (operation, calls) => burst(helper, operation, calls, problem),
-      release: () => {},
-    }),
-    close: () => helper.close(),
+    ...asked(helper),
   };
 }

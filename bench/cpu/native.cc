@@ -4,15 +4,14 @@
 #include "../../native/cpu/batch_norm.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
 
-#include "../../native/cpu/kernels/kernels.h"
-#include "../../native/cpu/plan.h"
+#include "../../native/cpu/geometry.h"
 #include "../../native/cpu/thread_pool.h"
+#include "protocol.h"
 #include "team.h"
 
 using namespace cuda_batchnorm;
@@ -22,11 +21,11 @@ namespace {
 
 constexpr int kParameters = 12;  // arrays of one value per channel: all that a call reads or writes
 
-Problem problemOf(const std::string& layout, int64_t n, int64_t c, int64_t h, int64_t w) {
+Problem problemOf(const Request& r) {
   Problem problem;
-  problem.outer = layout == "first" ? n : n * h * w;
-  problem.channels = c;
-  problem.inner = layout == "first" ? h * w : 1;
+  problem.outer = r.layout == "first" ? r.n : r.n * r.h * r.w;
+  problem.channels = r.c;
+  problem.inner = r.layout == "first" ? r.h * r.w : 1;
   problem.eps = 1e-5;
   return problem;
 }
@@ -61,46 +60,42 @@ class Bench {
   // A thread's equal share of the tasks of inference.
   void runKernels(int part, int parts) const {
     const Plan plan = planElementwise(problem_);
+    const Geometry geometry(problem_, plan);
     const Kernels::ForDType& ofDType = kernels().forDType[static_cast<int>(problem_.dtype)];
     const Kernels::Family& family = plan.columns ? ofDType.columns : ofDType.runs;
     const ForwardTensors tensors = {tensors_[0], nullptr, tensors_[2], nullptr, problem_.activation, exceedsCaches(problem_)};
-    const int64_t tasks = plan.tiles * plan.chunks;
-    for (int64_t task = tasks * part / parts; task < tasks * (part + 1) / parts; task++) {
-      const int64_t channel = task % plan.tiles * plan.channelsPerTile;
-      family.forward(tensors, tileOf(plan, channel, task / plan.tiles), {row(0) + channel, row(1) + channel, row(2) + channel});
+    for (int64_t i = geometry.tasks() * part / parts; i < geometry.tasks() * (part + 1) / parts; i++) {
+      const Task task = geometry.task(i);
+      const int64_t channel = geometry.firstChannel(task.tile);
+      family.forward(tensors, geometry.tile(task), {row(0) + channel, row(1) + channel, row(2) + channel});
     }
   }
 
  private:
-  Tile tileOf(const Plan& plan, int64_t channel, int64_t chunk) const {
-    const int64_t stride = problem_.channels * problem_.inner;
-    const int64_t firstRow = chunk / plan.partsPerRun * plan.rowsPerChunk;
-    const int64_t first = chunk % plan.partsPerRun * plan.partLength;
-    return {firstRow * stride + channel * problem_.inner + first, stride, std::min(plan.rowsPerChunk, problem_.outer - firstRow),
-            std::min(plan.partLength, problem_.inner - first), std::min(plan.channelsPerTile, problem_.channels - channel)};
-  }
-
   float* row(int i) const { return parameters_ + i * problem_.channels; }
 
-  InferenceForward inference() const {
-    InferenceForward call;
+  // What all calls have.
+  template <class Call>
+  Call prepared() const {
+    Call call;
     call.problem = problem_;
     call.input = tensors_[0];
-    call.output = tensors_[2];
-    call.mean = row(0);
-    call.variance = row(1);
     call.weight = row(2);
     call.bias = row(3);
     return call;
   }
 
-  TrainingForward training() const {
-    TrainingForward call;
-    call.problem = problem_;
-    call.input = tensors_[0];
+  InferenceForward inference() const {
+    auto call = prepared<InferenceForward>();
     call.output = tensors_[2];
-    call.weight = row(2);
-    call.bias = row(3);
+    call.mean = row(0);
+    call.variance = row(1);
+    return call;
+  }
+
+  TrainingForward training() const {
+    auto call = prepared<TrainingForward>();
+    call.output = tensors_[2];
     call.statistics = row(4);
     call.runningMean = row(7);
     call.runningVariance = row(8);
@@ -109,15 +104,11 @@ class Bench {
   }
 
   Backward backward() const {
-    Backward call;
-    call.problem = problem_;
+    auto call = prepared<Backward>();
     call.gradOutput = tensors_[1];
-    call.input = tensors_[0];
     call.gradInput = tensors_[2];
     call.mean = row(0);
     call.variance = row(1);
-    call.weight = row(2);
-    call.bias = row(3);
     call.gradWeight = row(9);
     call.gradBias = row(10);
     return call;
@@ -150,20 +141,12 @@ int main(int, char** arguments) {
   whole ? void(pool.emplace(threads)) : void(team.emplace(threads));
   std::cout << kernels().name << std::endl;
   std::unique_ptr<Bench> bench;
-  std::string open, operation, layout;
-  int calls;
-  int64_t n, c, h, w;
-  while (std::cin >> operation >> calls >> layout >> n >> c >> h >> w) {
-    const std::string problem =
-        layout + ' ' + std::to_string(n) + ' ' + std::to_string(c) + ' ' + std::to_string(h) + ' ' + std::to_string(w);
-    if (problem != open) {
-      bench.reset();  // its memory first
-      bench = std::make_unique<Bench>(problemOf(layout, n, c, h, w));
-      open = problem;
-    }
-    const double time = whole ? burst(calls, [&] { bench->runWhole(*pool, operation); })
-                              : team->burst([&](int part) { bench->runKernels(part, threads); }, calls);
-    std::printf("%.9f\n", time);
-    std::fflush(stdout);
-  }
+  answerRequests(
+      [&](const Request& request) {
+        bench.reset();  // its memory first
+        bench = std::make_unique<Bench>(problemOf(request));
+      },
+      [&](const Request& request) {
+        return Answer{whole ? burst(request.calls, [&] { bench->runWhole(*pool, request.operation); }) : team->burst([&](int part) { bench->runKernels(part, threads); }, request.calls)};
+      });
 }

@@ -1,7 +1,7 @@
 /** The accuracy benchmark: what it measures, how it judges, what it writes. Its contenders are tested in accuracy_contenders.test.ts. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { expect } from 'chai';
@@ -12,6 +12,7 @@ import { parseOptions } from '../../bench/accuracy/options';
 import { type BatchDType, fromLayout, makeProblem, type Problem, type Shape, toLayout } from '../../bench/accuracy/problem';
 import { type Report, toJson } from '../../bench/accuracy/report';
 import { errorText, meanName, rowName, tableText } from '../../bench/accuracy/table';
+import { newestResult, readme } from '../helpers/results';
 
 const SHAPE: Shape = [3, 4, 2, 5];
 const ROOT = resolve(__dirname, '../..');
@@ -225,23 +226,17 @@ describe('accuracy benchmark', () => {
   });
 
   it("has the README's figures among its results", () => {
-    const results = join(ROOT, 'bench/results/cpu');
-    const newest = readdirSync(results)
-      .filter((name) => name.endsWith('-accuracy.json'))
-      .sort()
-      .at(-1)!;
-    const { tables } = JSON.parse(readFileSync(join(results, newest), 'utf8')) as Report;
-    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8');
+    const { tables } = newestResult<Report>('-accuracy.json');
     for (const { quantity, measure, means, rows } of tables.filter(({ dtype }) => dtype === 'float32').slice(0, 2)) {
-      expect(readme, quantity).to.include(`| mean | ${means.map(meanName).join(' | ')} |\n`);
+      expect(readme(), quantity).to.include(`| mean | ${means.map(meanName).join(' | ')} |\n`);
       for (const row of rows) {
         const cells = row.errors.map((error) => errorText(error, measure));
-        expect(readme).to.include(`| ${[rowName(row), ...cells].join(' | ')} |\n`);
+        expect(readme()).to.include(`| ${[rowName(row), ...cells].join(' | ')} |\n`);
       }
     }
     const cells = tables.flatMap(({ comparisons }) => comparisons);
     const count = (which: string) => cells.filter(({ verdict }) => verdict === which).length;
-    expect(readme).to.include(`${tables.length} such tables`).and.include(`Of their ${cells.length} cells`);
-    expect(readme).to.include(`ours is better in ${count('better')}, equal in ${count('equal')} and worse in ${count('worse')}`);
+    expect(readme()).to.include(`${tables.length} such tables`).and.include(`Of their ${cells.length} cells`);
+    expect(readme()).to.include(`ours is better in ${count('better')}, equal in ${count('equal')} and worse in ${count('worse')}`);
   });
 });

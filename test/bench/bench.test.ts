@@ -1,5 +1,3 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Contender } from '../../bench/cpu/contender';
 import { timeCalls } from '../../bench/cpu/contender';
@@ -18,6 +16,7 @@ import { missedBy, OPERATION_NAMES, overheadLine, problemTable, ratio } from '..
 import { makeTensors, startTensorFlow } from '../../bench/cpu/tensorflow';
 import { UsageError } from '../../lib/cli/usage';
 import { batchStatistics, forward, type Statistics, viewOf } from '../../lib/validation/oracle';
+import { newestResult, readme } from '../helpers/results';
 
 const SMALL: Problem[] = problems([[3, 5, 4, 2]]);
 
@@ -199,18 +198,11 @@ describe('CPU benchmark', () => {
   }
 
   it("has the README's figures among its results", () => {
-    const root = join(__dirname, '../..');
-    const results = join(root, 'bench/results/cpu');
-    const newest = readdirSync(results)
-      .filter((name) => name.endsWith('-threads.json'))
-      .sort()
-      .at(-1)!;
-    const report = JSON.parse(readFileSync(join(results, newest), 'utf8')) as Report;
-    const readme = readFileSync(join(root, 'README.md'), 'utf8');
-    expect(readme).to.include(report.problems.flatMap(readmeRows).join(''));
+    const report = newestResult<Report>('-threads.json');
+    expect(readme()).to.include(report.problems.flatMap(readmeRows).join(''));
     const { pipelined, awaited, arithmetic } = report.overhead!;
     const beyond = [pipelined, awaited].map(({ median }) => ((median - arithmetic.median) * 1e6).toFixed(1));
-    expect(readme.replaceAll(/\s+/g, ' ')).to.include(
+    expect(readme().replaceAll(/\s+/g, ' ')).to.include(
       `takes ${beyond[0]} µs beyond its arithmetic where steps are queued one after the other, and ${beyond[1]} µs where each is awaited`,
     );
   });
