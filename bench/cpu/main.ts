@@ -52,6 +52,7 @@ async function startContenders({ only, threads }: Options): Promise<Contender[]>
     const contender = await START[name](threads);
     if (contender) contenders.push(contender);
   }
+  if (contenders.length === 0) throw new Error('Nothing is left to measure: all of --only were left out');
   return contenders;
 }
 

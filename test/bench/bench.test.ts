@@ -1,3 +1,6 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import type { Contender } from '../../bench/cpu/contender';
 import { timeCalls } from '../../bench/cpu/contender';
@@ -18,6 +21,7 @@ import { UsageError } from '../../lib/cli/usage';
 import { batchStatistics, forward, type Statistics, viewOf } from '../../lib/validation/oracle';
 import { newestResult, readme } from '../helpers/results';
 
+const ROOT = join(__dirname, '../..');
 const SMALL: Problem[] = problems([[3, 5, 4, 2]]);
 
 /** A contender whose bursts take the given times, in order; the first of them twice, for the calibration. */
@@ -249,6 +253,14 @@ describe('CPU benchmark', () => {
     expect(() => parseOptions(['--shapes', '8x2'])).to.throw(UsageError, '--shapes');
     expect(() => parseOptions(['--rounds', '0'])).to.throw('--rounds');
     expect(() => parseOptions(['--faster'])).to.throw(UsageError, '--faster');
+  });
+
+  it('ends in words where nothing is left to measure, and writes no report', () => {
+    const args = ['--import=tsx', join(ROOT, 'bench/cpu/main.ts'), '--only', 'pytorch', '--out', join(ROOT, 'reports/nothing.json')];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, BENCH_PYTHON: '' } });
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/PyTorch is left out: .*\nNothing is left to measure/);
+    expect(existsSync(args.at(-1)!)).to.equal(false);
   });
 
   it('times a copy in a process of its own', async () => {
