@@ -33,14 +33,16 @@ struct FoldedTile {
 template <class S, int64_t n, class Body>
 KERNEL_INLINE void forEachRowGroup(const FoldedTile& tile, int64_t begin, int64_t end, Body body) {
   const bool neighbours = tile.stride * (int64_t)sizeof(S) >= kPage;
-  const bool manyApart = !neighbours && tile.rows >= 8 * n;
+  const bool manyApart = n > 1 && !neighbours && tile.rows >= 8 * n;
   const int64_t whole = manyApart ? (tile.rows / n - 1) | 1 : tile.rows / n;
   const int64_t step = neighbours ? n * tile.stride : tile.stride;
   const int64_t distance = neighbours ? tile.stride : whole * tile.stride;
   int64_t first = tile.offset + begin * step;
   for (int64_t group = begin; group < (end < whole ? end : whole); ++group, first += step) body(RowGroup<n>{first, distance});
-  if (end <= whole) return;
-  for (int64_t row = whole * n; row < tile.rows; ++row) body(RowGroup<1>{tile.offset + row * tile.stride, 0});
+  if constexpr (n > 1) {
+    if (end <= whole) return;
+    for (int64_t row = whole * n; row < tile.rows; ++row) body(RowGroup<1>{tile.offset + row * tile.stride, 0});
+  }
 }
 
 template <int64_t n>
@@ -56,14 +58,15 @@ inline int64_t repeatsOf(const Tile& tile) {
   return rowsAreContiguous && tile.columns() < kFoldedColumns ? kFoldedColumns / tile.columns() : 1;
 }
 
-// Calls body with the tile folded, then with the rows that were left over.
+// Calls body with the tile folded, then with the rows that were left over: in a loop, for its code is long, and would be there twice.
 template <class Body>
 KERNEL_INLINE void forEachFold(const Tile& tile, Body body) {
-  const int64_t repeats = repeatsOf(tile);
-  const int64_t folded = tile.rows / repeats;
-  const int64_t left = tile.rows - folded * repeats;
-  if (folded > 0) body(FoldedTile{tile.offset, tile.stride * repeats, folded, tile.inner, tile.channels, repeats});
-  if (left > 0) body(FoldedTile{tile.offset + folded * repeats * tile.stride, tile.stride, left, tile.inner, tile.channels, 1});
+  int64_t repeats = repeatsOf(tile);
+  for (int64_t row = 0; row < tile.rows; repeats = 1) {
+    const int64_t folded = (tile.rows - row) / repeats;
+    if (folded > 0) body(FoldedTile{tile.offset + row * tile.stride, tile.stride * repeats, folded, tile.inner, tile.channels, repeats});
+    row += folded * repeats;
+  }
 }
 
 // A coefficient for each column: the channels' own array when a channel is one column. One that is not needed must not be read.
@@ -209,7 +212,7 @@ struct ColumnForward {
   const Tile& tile;
   const Affine& affine;
 
-  template <ActivationKind kind, bool hasResidual>
+  template <ActivationKind kind, Residual residual>
   void run() const {
     const ForwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
@@ -217,12 +220,12 @@ struct ColumnForward {
       const int64_t columns = fold.columns();
       const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.output, fold);
       // One row where masks may be written too: GCC 12 breaks down over two of them with SSE2.
-      constexpr int64_t kRows = hasResidual && kind != ActivationKind::Identity ? 1 : kRowsWritten;
+      constexpr int64_t kRows = residual != Residual::No && kind != ActivationKind::Identity ? 1 : kRowsWritten;
       forEachRowGroup<S, kRows>(fold, 0, rowGroups<kRows>(fold), [&](auto rows) KERNEL_LAMBDA {
         forEachVector<Compute<S>>(columns, [&](int64_t c, auto lanes) KERNEL_LAMBDA {
           const auto vectors = coefficients.at(c, lanes);
           storeRows((S*)local.output, rows.at(c), lanes, pastCaches,
-                    [&](int64_t i) KERNEL_LAMBDA { return forwardVector<S, kind, hasResidual>(local, i, vectors, lanes); });
+                    [&](int64_t i) KERNEL_LAMBDA { return forwardVector<S, kind, residual>(local, i, vectors, lanes); });
         });
       });
     });
@@ -283,8 +286,9 @@ struct ColumnGradient {
       const ColumnCoefficients<C> slope(affine.slope, fold);
       const ColumnCoefficients<C> offset(affine.offset, fold);
       const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.gradInput, fold);
+      constexpr int64_t kRows = source == GradientSource::Other ? 1 : kRowsWritten;
       forEachPart(fold.columns(), [&](int64_t begin, int64_t columns) KERNEL_LAMBDA {
-        forEachRowGroup<S, kRowsWritten>(fold, 0, rowGroups<kRowsWritten>(fold), [&](auto rows) KERNEL_LAMBDA {
+        forEachRowGroup<S, kRows>(fold, 0, rowGroups<kRows>(fold), [&](auto rows) KERNEL_LAMBDA {
           forEachVector<C>(columns, [&](int64_t column, auto lanes) KERNEL_LAMBDA {
             const int64_t c = begin + column;
             const BackwardVectors<VectorOf<S>> vectors = {coefficients.at(c, lanes), slope.at(c, lanes), offset.at(c, lanes)};

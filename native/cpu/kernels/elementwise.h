@@ -95,11 +95,14 @@ struct BackwardVectors {
   V slope, offset;
 };
 
-template <class S, ActivationKind kind, bool hasResidual, class Lanes>
+// Perhaps: asked for each vector, so that the code of the rarer activations, which is long, is there once.
+enum class Residual { No, Yes, Perhaps };
+
+template <class S, ActivationKind kind, Residual residual, class Lanes>
 KERNEL_INLINE VectorOf<S> forwardVector(const ForwardTensors& tensors, int64_t i, const AffineVectors<VectorOf<S>>& affine, Lanes lanes) {
   using C = Compute<S>;
   VectorOf<S> z = affine.apply(load((const S*)tensors.input + i, lanes));
-  if constexpr (hasResidual) {
+  if (residual == Residual::Yes || (residual == Residual::Perhaps && tensors.residual)) {
     z += load((const S*)tensors.residual + i, lanes);
     if constexpr (kind != ActivationKind::Identity) {
       // NaN counts as above 0 for relu and as below it for leakyRelu, as in PyTorch.
@@ -112,11 +115,22 @@ KERNEL_INLINE VectorOf<S> forwardVector(const ForwardTensors& tensors, int64_t i
 
 // Where the gradient at the pre-activation comes from. LeakyOutput: from the output of leakyRelu, which took the input's place; that of the
 // identity is the pre-activation, and Plain.
-enum class GradientSource { Plain, Relu, ReluResidual, Other, OtherResidual, Mask, LeakyOutput };
+enum class GradientSource { Plain, Relu, ReluResidual, LeakyRelu, LeakyReluResidual, Other, Mask, LeakyOutput };
 
 // Whether it takes the forward transform.
 constexpr bool usesTransform(GradientSource source) {
   return source != GradientSource::Plain && source != GradientSource::Mask && source != GradientSource::LeakyOutput;
+}
+
+constexpr bool addsResidual(GradientSource source) {
+  return source == GradientSource::ReluResidual || source == GradientSource::LeakyReluResidual;
+}
+
+// Of a source that takes the forward transform.
+constexpr ActivationKind kindOf(GradientSource source) {
+  if (source == GradientSource::Relu || source == GradientSource::ReluResidual) return ActivationKind::Relu;
+  if (source == GradientSource::LeakyRelu || source == GradientSource::LeakyReluResidual) return ActivationKind::LeakyRelu;
+  return ActivationKind::Other;
 }
 
 // The value x whose distance from the mean backward takes.
@@ -137,11 +151,8 @@ KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, 
   }
   if constexpr (source == GradientSource::LeakyOutput) return maskedGradient(tensors.activation, x > 0, gradient);
   VectorOf<S> z = affine.apply(x);
-  if constexpr (source == GradientSource::ReluResidual || source == GradientSource::OtherResidual) {
-    z += load((const S*)tensors.residual + i, lanes);
-  }
-  constexpr bool relu = source == GradientSource::Relu || source == GradientSource::ReluResidual;
-  return activationGradient < relu ? ActivationKind::Relu : ActivationKind::Other > (tensors.activation, z, gradient);
+  if (addsResidual(source) || (source == GradientSource::Other && tensors.residual)) z += load((const S*)tensors.residual + i, lanes);
+  return activationGradient<kindOf(source)>(tensors.activation, z, gradient);
 }
 
 template <class S, GradientSource source, class Lanes>
@@ -159,21 +170,29 @@ inline GradientSource gradientSource(const BackwardTensors& tensors) {
   if (tensors.activation == Activation::Identity) return GradientSource::Plain;
   if (tensors.inPlace) return GradientSource::LeakyOutput;
   if (tensors.mask) return GradientSource::Mask;
-  if (tensors.activation == Activation::Relu) return tensors.residual ? GradientSource::ReluResidual : GradientSource::Relu;
-  return tensors.residual ? GradientSource::OtherResidual : GradientSource::Other;
+  const bool residual = tensors.residual != nullptr;
+  if (tensors.activation == Activation::Relu) return residual ? GradientSource::ReluResidual : GradientSource::Relu;
+  if (tensors.activation == Activation::LeakyRelu) return residual ? GradientSource::LeakyReluResidual : GradientSource::LeakyRelu;
+  return GradientSource::Other;
 }
 
-// Calls body.template run<kind, hasResidual>() for what the tensors ask.
+template <ActivationKind kind, class Body>
+inline void dispatchResidual(const ForwardTensors& tensors, const Body& body) {
+  return tensors.residual ? body.template run<kind, Residual::Yes>() : body.template run<kind, Residual::No>();
+}
+
+// Calls body.template run<kind, residual>() for what the tensors ask.
 template <class Body>
 inline void dispatchForward(const ForwardTensors& tensors, const Body& body) {
-  const bool residual = tensors.residual != nullptr;
   switch (tensors.activation) {
     case Activation::Identity:
-      return residual ? body.template run<ActivationKind::Identity, true>() : body.template run<ActivationKind::Identity, false>();
+      return dispatchResidual<ActivationKind::Identity>(tensors, body);
     case Activation::Relu:
-      return residual ? body.template run<ActivationKind::Relu, true>() : body.template run<ActivationKind::Relu, false>();
+      return dispatchResidual<ActivationKind::Relu>(tensors, body);
+    case Activation::LeakyRelu:
+      return dispatchResidual<ActivationKind::LeakyRelu>(tensors, body);
     default:
-      return residual ? body.template run<ActivationKind::Other, true>() : body.template run<ActivationKind::Other, false>();
+      return body.template run<ActivationKind::Other, Residual::Perhaps>();
   }
 }
 
@@ -186,10 +205,12 @@ inline void dispatchBackward(const BackwardTensors& tensors, const Body& body) {
       return body.template run<GradientSource::Relu>();
     case GradientSource::ReluResidual:
       return body.template run<GradientSource::ReluResidual>();
+    case GradientSource::LeakyRelu:
+      return body.template run<GradientSource::LeakyRelu>();
+    case GradientSource::LeakyReluResidual:
+      return body.template run<GradientSource::LeakyReluResidual>();
     case GradientSource::Other:
       return body.template run<GradientSource::Other>();
-    case GradientSource::OtherResidual:
-      return body.template run<GradientSource::OtherResidual>();
     case GradientSource::Mask:
       return body.template run<GradientSource::Mask>();
     case GradientSource::LeakyOutput:

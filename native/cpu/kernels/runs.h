@@ -8,15 +8,22 @@
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
-// Most values of a run summed in the compute type before the sum goes on in double.
-constexpr int64_t kMaxBlock = 4096;
+// Most values summed in a set of lanes before the sum goes on in double. There are as many sets as rows are taken at once.
+constexpr int64_t kMaxBlock = 1024;
 
 // Rows taken side by side where a tile's runs lie apart: each jump from one run to the next costs the prefetchers their lead, and the
 // more of them are followed at once, the more they have.
 constexpr int64_t kRunsAtOnce = 4;
 
-// Calls body(row group at the first element of its runs, channel of the tile) for each channel of each group of rows.
-template <class S, class Body>
+// One where the code for a vector is long, and its arithmetic takes the time.
+constexpr int64_t runsAtOnce(GradientSource source) { return source == GradientSource::Other ? 1 : kRunsAtOnce; }
+constexpr int64_t runsAtOnce(ActivationKind kind, Residual residual) {
+  if (kind == ActivationKind::LeakyRelu && residual == Residual::Yes) return 1;  // GCC 12 breaks down over more masks with SSE2
+  return kind == ActivationKind::Other ? 1 : kRunsAtOnce;
+}
+
+// Calls body(row group at the first element of its runs, channel of the tile) for each channel of each group of n rows, or of one.
+template <class S, int64_t n, class Body>
 KERNEL_INLINE void forEachRun(const Tile& tile, Body body) {
   const auto takeRows = [&](auto rows) KERNEL_LAMBDA {
     for (int64_t c = 0; c < tile.channels; ++c) body(rows.at(c * tile.inner), c);
@@ -24,8 +31,8 @@ KERNEL_INLINE void forEachRun(const Tile& tile, Body body) {
   const bool apart = tile.columns() < tile.stride && tile.stride * (int64_t)sizeof(S) >= kPage;
   const bool alike = tile.stride % Simd<Compute<S>>::kWidth == 0;  // vectors of all rows begin at the same columns
   int64_t row = 0;
-  for (; apart && alike && row + kRunsAtOnce <= tile.rows; row += kRunsAtOnce) {
-    takeRows(RowGroup<kRunsAtOnce>{tile.offset + row * tile.stride, tile.stride});
+  if constexpr (n > 1) {
+    for (; apart && alike && row + n <= tile.rows; row += n) takeRows(RowGroup<n>{tile.offset + row * tile.stride, tile.stride});
   }
   for (; row < tile.rows; ++row) takeRows(RowGroup<1>{tile.offset + row * tile.stride, 0});
 }
@@ -109,18 +116,38 @@ KERNEL_INLINE SumPair<VectorOf<S>> sumRun(SumPair<VectorOf<S>> sums, RowGroup<kR
   return {addSets(a.first, b.first, c.first, d.first), addSets(a.second, b.second, c.second, d.second)};
 }
 
+// The same in one set where the code of `add` is long and its own arithmetic takes the time: it is there twice only.
+template <class S, class Add>
+KERNEL_INLINE SumPair<VectorOf<S>> sumRunInOneSet(SumPair<VectorOf<S>> sums, RowGroup<1> run, int64_t count, Add add) {
+  constexpr int64_t width = Simd<Compute<S>>::kWidth;
+  const int64_t end = run.first + count;
+  for (int64_t i = run.first, lanes; i < end; i += lanes) {
+    lanes = width - i % width;
+    if (lanes > end - i) lanes = end - i;
+    sums = lanes == width ? add(sums, i, Whole{}) : addPart(sums, i, lanes, add);
+  }
+  return sums;
+}
+
+template <class S, int64_t n, class Rows, class Add>
+KERNEL_INLINE SumPair<VectorOf<S>> sumRowGroup(SumPair<VectorOf<S>> sums, Rows rows, int64_t count, Add add) {
+  if constexpr (n == 1) return sumRunInOneSet<S>(sums, rows, count, add);
+  return sumRun<S>(sums, rows, count, add);
+}
+
 // Channels whose sums are kept side by side: they and what is read then fit the first-level cache.
 constexpr int64_t kChannelsAtOnce = 64;
 
 // Adds each run's two sums to its channel's totals. add(sums, element, channel, Whole or Part) as in sumRun.
-template <class S, class Add>
+template <class S, int64_t n, class Add>
 KERNEL_INLINE void sumLongRuns(const Tile& tile, ChannelTotals& totals, Add add) {
-  forEachRun<S>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
-    const int64_t parts = (runs.kRows * tile.inner + kMaxBlock - 1) / kMaxBlock;
+  forEachRun<S, n>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
+    const int64_t parts = (runs.kRows * tile.inner + n * kMaxBlock - 1) / (n * kMaxBlock);
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t begin = tile.inner * part / parts;
-      const auto sums = sumRun<S>({}, runs.at(begin), tile.inner * (part + 1) / parts - begin,
-                                  [&](const auto& before, int64_t i, auto lanes) KERNEL_LAMBDA { return add(before, i, channel, lanes); });
+      const auto sums =
+          sumRowGroup<S, n>({}, runs.at(begin), tile.inner * (part + 1) / parts - begin,
+                            [&](const auto& before, int64_t i, auto lanes) KERNEL_LAMBDA { return add(before, i, channel, lanes); });
       totals.first[channel] += sumLanes(sums.first);
       totals.second[channel] += sumLanes(sums.second);
     }
@@ -128,20 +155,20 @@ KERNEL_INLINE void sumLongRuns(const Tile& tile, ChannelTotals& totals, Add add)
 }
 
 // The same for runs so short that it pays to add up the lanes of several at once.
-template <class S, class Add>
+template <class S, int64_t n, class Add>
 KERNEL_INLINE void sumShortRuns(const Tile& tile, ChannelTotals& totals, Add add) {
-  const int64_t rowsPerBlock = kMaxBlock / tile.inner / kRunsAtOnce * kRunsAtOnce;
+  const int64_t rowsPerBlock = n * kMaxBlock / tile.inner / n * n;
   for (int64_t begin = 0; begin < tile.channels; begin += kChannelsAtOnce) {
     const int64_t count = tile.channels - begin < kChannelsAtOnce ? tile.channels - begin : kChannelsAtOnce;
     for (int64_t row = 0; row < tile.rows; row += rowsPerBlock) {
       SumPair<VectorOf<S>> sums[kChannelsAtOnce];
       const int64_t rows = tile.rows - row < rowsPerBlock ? tile.rows - row : rowsPerBlock;
-      forEachRun<S>({tile.offset + row * tile.stride + begin * tile.inner, tile.stride, rows, tile.inner, count},
-                    [&](auto runs, int64_t c) KERNEL_LAMBDA {
-                      sums[c] = sumRun<S>(sums[c], runs, tile.inner, [&](const auto& before, int64_t i, auto lanes) KERNEL_LAMBDA {
-                        return add(before, i, begin + c, lanes);
-                      });
-                    });
+      forEachRun<S, n>({tile.offset + row * tile.stride + begin * tile.inner, tile.stride, rows, tile.inner, count},
+                       [&](auto runs, int64_t c) KERNEL_LAMBDA {
+                         sums[c] = sumRowGroup<S, n>(sums[c], runs, tile.inner,
+                                                     [&](const auto& before, int64_t i, auto lanes)
+                                                         KERNEL_LAMBDA { return add(before, i, begin + c, lanes); });
+                       });
       for (int64_t c = 0; c < count; ++c) {
         totals.first[begin + c] += sumLanes(sums[c].first);
         totals.second[begin + c] += sumLanes(sums[c].second);
@@ -150,12 +177,12 @@ KERNEL_INLINE void sumShortRuns(const Tile& tile, ChannelTotals& totals, Add add
   }
 }
 
-template <class S, class Add>
+template <class S, int64_t n, class Add>
 KERNEL_INLINE void sumRuns(const Tile& tile, ChannelTotals& totals, Add add) {
-  if (kRunsAtOnce * tile.inner > kMaxBlock) {
-    sumLongRuns<S>(tile, totals, add);
+  if (tile.inner > kMaxBlock) {
+    sumLongRuns<S, n>(tile, totals, add);
   } else {
-    sumShortRuns<S>(tile, totals, add);
+    sumShortRuns<S, n>(tile, totals, add);
   }
 }
 
@@ -164,7 +191,7 @@ void runMoments(const void* input, const Tile& tile, double* mean, double* m2) {
   using V = VectorOf<S>;
   const auto* values = (const S*)input;
   momentsOf(values, tile, mean, m2, [&](const Compute<S>* centers, ChannelTotals& totals) {
-    sumRuns<S>(tile, totals, [&](const SumPair<V>& sums, int64_t i, int64_t channel, auto lanes) KERNEL_LAMBDA {
+    sumRuns<S, kRunsAtOnce>(tile, totals, [&](const SumPair<V>& sums, int64_t i, int64_t channel, auto lanes) KERNEL_LAMBDA {
       const V deviation = load(values + i, lanes) - broadcast(centers[channel]);
       return SumPair<V>{sums.first + deviation, multiplyAdd(deviation, deviation, sums.second)};
     });
@@ -193,14 +220,14 @@ struct RunForward {
   const Tile& tile;
   const Affine& affine;
 
-  template <ActivationKind kind, bool hasResidual>
+  template <ActivationKind kind, Residual residual>
   void run() const {
     const ForwardTensors local = tensors;
-    forEachRun<S>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
+    forEachRun<S, runsAtOnce(kind, residual)>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
       const auto vectors = coefficients<S>(affine, channel);
       forEachAlignedVector((const S*)local.output + runs.first, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
         storeRows((S*)local.output, runs.at(i), lanes, local.largerThanCaches,
-                  [&](int64_t at) KERNEL_LAMBDA { return forwardVector<S, kind, hasResidual>(local, at, vectors, lanes); });
+                  [&](int64_t at) KERNEL_LAMBDA { return forwardVector<S, kind, residual>(local, at, vectors, lanes); });
       });
     });
     if (local.largerThanCaches) finishStores();
@@ -218,7 +245,7 @@ struct RunGradientSums {
   void run() const {
     using V = VectorOf<S>;
     const BackwardTensors local = tensors;
-    sumRuns<S>(tile, totals, [&](const SumPair<V>& sums, int64_t i, int64_t channel, auto lanes) KERNEL_LAMBDA {
+    sumRuns<S, runsAtOnce(source)>(tile, totals, [&](const SumPair<V>& sums, int64_t i, int64_t channel, auto lanes) KERNEL_LAMBDA {
       const auto vectors = coefficients<S>(affine.forward, channel);
       const V x = loadInput<S, source>(local, i, lanes);
       const V dz = preActivationGradient<S, source>(local, i, x, vectors, lanes);
@@ -236,7 +263,7 @@ struct RunGradient {
   template <GradientSource source>
   void run() const {
     const BackwardTensors local = tensors;
-    forEachRun<S>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
+    forEachRun<S, runsAtOnce(source)>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
       const auto vectors = coefficients<S>(affine, channel);
       forEachAlignedVector((const S*)local.gradInput + runs.first, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
         storeRows((S*)local.gradInput, runs.at(i), lanes, local.largerThanCaches,

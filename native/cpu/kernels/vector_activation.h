@@ -1,5 +1,5 @@
-// Activations and their gradients on vectors. The common ones are chosen at compile time; the others branch per vector, which
-// costs nothing beside their arithmetic. NaN passes through as in PyTorch.
+// Activations and their gradients on vectors. Those of little arithmetic are chosen at compile time; the others branch per vector, which
+// costs nothing beside theirs. NaN passes through as in PyTorch.
 
 #pragma once
 
@@ -8,13 +8,17 @@
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
-enum class ActivationKind { Identity, Relu, Other };
+enum class ActivationKind { Identity, Relu, LeakyRelu, Other };
+
+// `value` where z is above 0, a hundredth of it elsewhere: leakyRelu itself, or a gradient that goes back through it.
+template <class V>
+KERNEL_INLINE V leaky(V z, V value) {
+  return select(z > 0, value, value * (decltype(value[0] + 0))0.01);
+}
 
 template <class V>
 KERNEL_INLINE V otherActivation(Activation activation, V z) {
   switch (activation) {
-    case Activation::LeakyRelu:
-      return select(z > 0, z, z * (decltype(z[0] + 0))0.01);
     case Activation::Elu:
       return select(z > 0, z, exponentialMinusOne(z));
     case Activation::Sigmoid:
@@ -34,16 +38,15 @@ template <ActivationKind kind, class V>
 KERNEL_INLINE V activate(Activation activation, V z) {
   if constexpr (kind == ActivationKind::Identity) return z;
   if constexpr (kind == ActivationKind::Relu) return select(z <= 0, V{}, z);
+  if constexpr (kind == ActivationKind::LeakyRelu) return leaky(z, z);
   return otherActivation(activation, z);
 }
 
-// d activation / d z, but for identity and relu.
+// d activation / d z.
 template <class V>
 KERNEL_INLINE V otherDerivative(Activation activation, V z) {
   const V one = broadcast((decltype(z[0] + 0))1);
   switch (activation) {
-    case Activation::LeakyRelu:
-      return select(z > 0, one, one * (decltype(z[0] + 0))0.01);
     case Activation::Elu:
       return select(z > 0, one, exponential(z));
     case Activation::Sigmoid: {
@@ -69,6 +72,7 @@ template <ActivationKind kind, class V>
 KERNEL_INLINE V activationGradient(Activation activation, V z, V gradient) {
   if constexpr (kind == ActivationKind::Identity) return gradient;
   if constexpr (kind == ActivationKind::Relu) return select(z <= 0, V{}, gradient);
+  if constexpr (kind == ActivationKind::LeakyRelu) return leaky(z, gradient);
   return gradient * otherDerivative(activation, z);
 }
 
