@@ -23,7 +23,7 @@ function show({ plan, seed, said }) {
 
 function test(plan, seed) {
   console.log(`plans: ${plan}, seed ${seed}, begins`);
-  const child = spawn('npx', ['mocha', '--config', 'test/plans.mocharc.cjs'], {
+  const child = spawn('npx', ['mocha', '--config', 'test/plans.mocharc.cjs', '--no-parallel'], {
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true, // a group of its own, so that those it starts end with it
     env: { CUDA_BATCHNORM_EMULATED_SEED: seed, ...process.env, ...settings(plan) },

@@ -4,6 +4,7 @@
 // The variants are those of build_native.js. A sanitizer's report makes the process that it is about end with an error.
 const { execFileSync, spawnSync } = require('node:child_process');
 const { existsSync, readFileSync } = require('node:fs');
+const { availableParallelism } = require('node:os');
 const path = require('node:path');
 const { buildNative } = require('./build_native.js');
 
@@ -35,7 +36,8 @@ function main() {
   const folder = path.join(path.dirname(__dirname), 'out', variant);
   const sanitizer = sanitizers[variant];
   if (!buildNative(variant)) return false;
-  if (!device) return run(['ctest', '--test-dir', folder, '--output-on-failure'], sanitizer?.options);
+  if (!device)
+    return run(['ctest', '--test-dir', folder, '--output-on-failure', '--parallel', String(availableParallelism())], sanitizer?.options);
   return run(command, {
     ...sanitizer?.options,
     ...(sanitizer && { LD_PRELOAD: runtime(folder, sanitizer.library) }),

@@ -1,7 +1,7 @@
 // The tests that run on any device: `mocha --config test/device.mocharc.cjs`, with CUDA_BATCHNORM_TEST_DEVICE naming the device.
 // The others are about the CPU itself, the reference, the package, the benchmarks or the demo.
 module.exports = {
-  ...require('../.mocharc.json'),
+  ...require('../.mocharc.cjs'),
   require: ['./test/helpers/faults.ts'],
   spec: [
     'test/accuracy.test.ts',

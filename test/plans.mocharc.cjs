@@ -1,6 +1,6 @@
 // The tests whose results must not depend on how kernels share their work: `scripts/test_plans.js` runs them for each way.
 module.exports = {
-  ...require('../.mocharc.json'),
+  ...require('../.mocharc.cjs'),
   require: ['./test/helpers/faults.ts'],
   spec: [
     'test/accuracy.test.ts',

@@ -1,6 +1,6 @@
 // The tests that are worth a sanitizer's time on any device: `mocha --config test/sanitized.mocharc.cjs`.
 module.exports = {
-  ...require('../.mocharc.json'),
+  ...require('../.mocharc.cjs'),
   spec: [
     'test/batch_norm.test.ts',
     'test/cuda/*.test.ts',

@@ -13,6 +13,7 @@
 
 #include "../../native/cpu/plan.h"
 #include "check.h"
+#include "instruction_set.h"
 
 using namespace cuda_batchnorm;
 using namespace cuda_batchnorm::cpu;
@@ -183,6 +184,7 @@ void agrees(const char* forward, const char* backward, int64_t outer, int64_t ch
 }  // namespace
 
 int main() {
+  skipWithoutInstructionSet();
   agrees("resident columns", "resident columns", 5, 3, 7);  // folded, with rows left over
   agrees("resident columns", "resident columns", 32, 70, 49);
   agrees("resident columns", "resident columns", 33, 1100, 1);

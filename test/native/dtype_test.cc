@@ -8,6 +8,7 @@
 
 #include "../../native/cpu/batch_norm.h"
 #include "check.h"
+#include "instruction_set.h"
 
 namespace {
 
@@ -156,6 +157,7 @@ void convertsBetweenHalves(const Format& from, const Format& to) {
 }  // namespace
 
 int main() {
+  skipWithoutInstructionSet();
   for (const Format& format : {kFloat16, kBFloat16}) {
     widensEveryPattern(format);
     roundsFloatToNearestEven(format);

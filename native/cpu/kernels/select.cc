@@ -12,7 +12,8 @@ namespace cuda_batchnorm::cpu {
 
 namespace {
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if (defined(__x86_64__) || defined(_M_X64)) && !defined(CUDA_BATCHNORM_BASELINE_ONLY)
+#define HAS_AVX_KERNELS
 // Every processor with AVX2 has F16C too, which not every compiler can ask for.
 bool hasAvx2() { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
 bool hasAvx512() {
@@ -24,7 +25,7 @@ bool hasAvx512() {
 // What runs here, best first.
 std::vector<const Kernels*> usable() {
   std::vector<const Kernels*> tables;
-#if defined(__x86_64__) || defined(_M_X64)
+#ifdef HAS_AVX_KERNELS
   if (hasAvx512()) tables.push_back(&avx512::table());
   if (hasAvx2()) tables.push_back(&avx2::table());
 #endif
