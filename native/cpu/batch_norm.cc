@@ -172,7 +172,8 @@ class Pass {
 
   // weight / sqrt(variance + eps)
   void scaleOf(const double* weight, const double* variance, int64_t count, double* scale) const {
-    for (int64_t i = 0; i < count; ++i) scale[i] = weight[i] / std::sqrt(variance[i] + p_.eps);
+    kernels().inverseDeviations(variance, p_.eps, scale, count);
+    for (int64_t i = 0; i < count; ++i) scale[i] *= weight[i];
   }
 
   const Problem& p_;
@@ -385,20 +386,21 @@ class BackwardPass : public Pass {
 
   void prepare(int64_t begin, int64_t end) {
     forEachBlock(begin, end, [&](int64_t first, int64_t count) {
-      double mean[kBlock], meanLow[kBlock], variance[kBlock], weight[kBlock], bias[kBlock];
+      double mean[kBlock], meanLow[kBlock], variance[kBlock], weight[kBlock], bias[kBlock], inverse[kBlock];
       const ChannelBlock block(p_.parameterDtype, first, count);
       block.read(call_.mean, 0, mean);
       block.read(call_.meanLow, 0, meanLow);
       block.read(call_.variance, 1, variance);
       block.read(call_.weight, 1, weight);
       block.read(call_.bias, 0, bias);
+      kernels().inverseDeviations(variance, p_.eps, inverse, count);
       for (int64_t i = 0; i < count; ++i) {
         mean[i] += meanLow[i];
         // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
         const bool overflowed = !call_.constantStatistics && std::isinf(variance[i]);
-        const double inverse = overflowed ? std::nan("") : 1 / std::sqrt(variance[i] + p_.eps);
-        scale_[first + i] = weight[i] * inverse;
-        unit_[first + i] = call_.inPlace ? reciprocal(weight[i]) : inverse;
+        if (overflowed) inverse[i] = std::nan("");
+        scale_[first + i] = weight[i] * inverse[i];
+        unit_[first + i] = call_.inPlace ? reciprocal(weight[i]) : inverse[i];
       }
       const SplitMean split(p_.dtype, call_.inPlace ? bias : mean, count);
       std::copy_n(split.low, count, low_ + first);

@@ -79,6 +79,9 @@ struct GradientSums {
 struct Kernels {
   const char* name;
 
+  // 1 / sqrt(variance + eps), for each of `count` channels.
+  void (*inverseDeviations)(const double* variance, double eps, double* inverse, int64_t count);
+
   // Arrays of results have an entry for each channel of the tile.
   struct Family {
     void (*moments)(const void* input, const Tile& tile, double* mean, double* m2);

@@ -14,6 +14,8 @@
 
 #if defined(__AVX2__) || defined(__AVX512F__)
 #include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
 #elif defined(__ARM_NEON)
 #include <arm_neon.h>
 #endif
@@ -104,6 +106,21 @@ KERNEL_INLINE DoubleVector multiplyAdd(DoubleVector a, DoubleVector b, DoubleVec
   return (DoubleVector)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 #else
   return a * b + c;
+#endif
+}
+
+KERNEL_INLINE DoubleVector squareRoot(DoubleVector x) {
+#if defined(__AVX512F__)
+  return _mm512_sqrt_pd(x);
+#elif defined(__AVX2__)
+  return _mm256_sqrt_pd(x);
+#elif defined(__SSE2__)
+  return _mm_sqrt_pd(x);
+#elif defined(__ARM_NEON)
+  return (DoubleVector)vsqrtq_f64((float64x2_t)x);
+#else
+  for (int i = 0; i < (int)(sizeof x / sizeof x[0]); ++i) x[i] = __builtin_sqrt(x[i]);
+  return x;
 #endif
 }
 
