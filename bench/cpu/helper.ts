@@ -96,6 +96,11 @@ export async function startFloor(kind: keyof typeof FLOORS, threads: number): Pr
 /** What the library has without its calls from JavaScript: see native.cc. */
 export const NATIVE = {
   whole: { name: 'ours, native', note: 'without JavaScript', operations: OPERATIONS },
+  handed: {
+    name: 'ours, kernels handed out',
+    note: "on the library's threads, which the system places; no coefficients are computed",
+    operations: ['inference'],
+  },
   kernels: {
     name: 'ours, kernels alone',
     note: 'each thread on its own core with always the same part; no coefficients are computed, no tasks handed out',

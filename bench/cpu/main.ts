@@ -35,6 +35,7 @@ const START: Record<ContenderName, (threads: number) => Promise<Contender | null
   floor: (threads) => startFloor('bytes', threads),
   arithmetic: (threads) => startFloor('arithmetic', threads),
   native: (threads) => startNative('whole', threads),
+  handed: (threads) => startNative('handed', threads),
   kernels: (threads) => startNative('kernels', threads),
   onnxruntime: onnxRuntime,
   tfjs: startTensorFlow,

@@ -1,6 +1,8 @@
-// Times ours without JavaScript: what is left of a time when the calls' own share is taken away. Usage: native THREADS whole, an operation
-// as the library runs it on its own threads, or native THREADS kernels, of inference the kernels alone, each thread on a core of its own
-// with always the same part: no coefficients are computed and no task is handed out. helper.ts tells what it reads and writes.
+// Times ours without JavaScript: what is left of a time when parts of it are taken away. Usage: native THREADS PART, where PART is
+//   whole    an operation as the library runs it
+//   handed   of inference the kernels alone, on the library's threads, which the system places: no coefficients are computed
+//   kernels  the same on threads that stay on a core each, and have always the same tasks: none is handed out
+// helper.ts tells what it reads and writes.
 #include "../../native/cpu/batch_norm.h"
 
 #include <algorithm>
@@ -32,7 +34,7 @@ Problem problemOf(const Request& r) {
 
 class Bench {
  public:
-  explicit Bench(const Problem& problem) : problem_(problem) {
+  explicit Bench(const Problem& problem) : problem_(problem), plan_(planElementwise(problem_)), geometry_(problem_, plan_) {
     const auto bytes = static_cast<size_t>(problem.size()) * sizeof(float);
     for (char*& tensor : tensors_) tensor = allocate(bytes);
     parameters_ = reinterpret_cast<float*>(allocate(kParameters * static_cast<size_t>(problem.channels) * sizeof(float)));
@@ -57,18 +59,15 @@ class Bench {
     }
   }
 
-  // A thread's equal share of the tasks of inference.
-  void runKernels(int part, int parts) const {
-    const Plan plan = planElementwise(problem_);
-    const Geometry geometry(problem_, plan);
+  // Of inference.
+  int64_t tasks() const { return geometry_.tasks(); }
+  void runKernel(int64_t i) const {
     const Kernels::ForDType& ofDType = kernels().forDType[static_cast<int>(problem_.dtype)];
-    const Kernels::Family& family = plan.columns ? ofDType.columns : ofDType.runs;
+    const Kernels::Family& family = plan_.columns ? ofDType.columns : ofDType.runs;
     const ForwardTensors tensors = {tensors_[0], nullptr, tensors_[2], nullptr, problem_.activation, exceedsCaches(problem_)};
-    for (int64_t i = geometry.tasks() * part / parts; i < geometry.tasks() * (part + 1) / parts; i++) {
-      const Task task = geometry.task(i);
-      const int64_t channel = geometry.firstChannel(task.tile);
-      family.forward(tensors, geometry.tile(task), {row(0) + channel, row(1) + channel, row(2) + channel});
-    }
+    const Task task = geometry_.task(i);
+    const int64_t channel = geometry_.firstChannel(task.tile);
+    family.forward(tensors, geometry_.tile(task), {row(0) + channel, row(1) + channel, row(2) + channel});
   }
 
  private:
@@ -114,7 +113,9 @@ class Bench {
     return call;
   }
 
-  Problem problem_;
+  const Problem problem_;
+  const Plan plan_;
+  const Geometry geometry_;
   char* tensors_[3];
   float* parameters_;
   char* workspace_;
@@ -135,18 +136,24 @@ double burst(int calls, const Call& call) {
 
 int main(int, char** arguments) {
   const int threads = std::atoi(arguments[1]);
-  const bool whole = std::string(arguments[2]) == "whole";
-  std::optional<ThreadPool> pool;
+  const std::string part = arguments[2];
+  ThreadPool pool(threads);
   std::optional<Team> team;  // whose threads, the caller's among them, stay on their cores
-  whole ? void(pool.emplace(threads)) : void(team.emplace(threads));
+  if (part == "kernels") team.emplace(threads);
   std::cout << kernels().name << std::endl;
   std::unique_ptr<Bench> bench;
+  const auto time = [&](const Request& request) {
+    if (part == "whole") return burst(request.calls, [&] { bench->runWhole(pool, request.operation); });
+    if (part == "handed") return burst(request.calls, [&] { pool.run(bench->tasks(), [&](int64_t i) { bench->runKernel(i); }); });
+    const auto share = [&](int64_t member) {
+      for (int64_t i = bench->tasks() * member / threads; i < bench->tasks() * (member + 1) / threads; i++) bench->runKernel(i);
+    };
+    return team->burst(share, request.calls);
+  };
   answerRequests(
       [&](const Request& request) {
         bench.reset();  // its memory first
         bench = std::make_unique<Bench>(problemOf(request));
       },
-      [&](const Request& request) {
-        return Answer{whole ? burst(request.calls, [&] { bench->runWhole(*pool, request.operation); }) : team->burst([&](int part) { bench->runKernels(part, threads); }, request.calls)};
-      });
+      [&](const Request& request) { return Answer{time(request)}; });
 }

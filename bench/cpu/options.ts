@@ -3,7 +3,7 @@
 import { readCommandLine, UsageError } from '../../lib/cli/usage';
 import { type Problem, SHAPES } from './problem';
 
-export const CONTENDERS = ['ours', 'floor', 'arithmetic', 'native', 'kernels', 'onnxruntime', 'tfjs', 'pytorch'] as const;
+export const CONTENDERS = ['ours', 'floor', 'arithmetic', 'native', 'handed', 'kernels', 'onnxruntime', 'tfjs', 'pytorch'] as const;
 export type ContenderName = (typeof CONTENDERS)[number];
 
 export const HELP = `Usage: npm run bench -- [options]
@@ -11,7 +11,8 @@ export const HELP = `Usage: npm run bench -- [options]
 Times batch normalization on the CPU: ours, onnxruntime-node, TensorFlow.js (wasm) and, where a Python with torch is named,
 PyTorch; each beside a plain copy of the same tensor with as many threads, in interleaved bursts of one run. The floor moves the
 bytes that an operation has to move, without its arithmetic; another floor ('arithmetic') does that too, with as few instructions
-as it takes: what this machine allows. 'native' is ours without JavaScript, and 'kernels' what of that the kernels take.
+as it takes: what this machine allows. 'native' is ours without JavaScript, 'handed' what of that the kernels take on the same
+threads, and 'kernels' what they take on threads that stay on their cores.
 
   --quick           few and short bursts: a look, not a measurement
   --shapes LIST     N×C×H×W, as 32x64x56x56,32x512x7x7 (default: all four), each channels first and channels last

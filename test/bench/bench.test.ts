@@ -186,7 +186,7 @@ describe('CPU benchmark', () => {
     });
   }
 
-  for (const kind of ['whole', 'kernels'] as const) {
+  for (const kind of ['whole', 'handed', 'kernels'] as const) {
     it(`measures ${NATIVE[kind].name} in a process of its own`, async function () {
       const native = await startNative(kind, 2);
       if (!native) this.skip(); // which has said why
@@ -248,7 +248,7 @@ describe('CPU benchmark', () => {
       threads: 2,
     });
     expect(() => parseOptions(['--only', 'nobody'])).to.throw(
-      'Expected ours, floor, arithmetic, native, kernels, onnxruntime, tfjs, pytorch for --only but received nobody',
+      'Expected ours, floor, arithmetic, native, handed, kernels, onnxruntime, tfjs, pytorch for --only but received nobody',
     );
     expect(() => parseOptions(['--shapes', '8x2'])).to.throw(UsageError, '--shapes');
     expect(() => parseOptions(['--rounds', '0'])).to.throw('--rounds');
