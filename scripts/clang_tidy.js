@@ -1,4 +1,5 @@
-// Lints the C++ sources with clang-tidy, by the compile commands of the emulated variant: there, and with or without nvcc, kernels are C++.
+// Lints the C++ sources with clang-tidy, by the compile commands of the emulated variant: there, and with or without nvcc, CUDA kernels are
+// C++. What is not part of it, CPU kernels of some instruction sets, is linted as it is in the release.
 // clang-tidy is no npm package: where it is not installed this says so and passes.
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
@@ -6,11 +7,18 @@ const os = require('node:os');
 const path = require('node:path');
 const { root, sources } = require('./sources.js');
 
-const database = path.join('out', 'emulated');
+const scripts = { emulated: 'emulated', release: 'native' };
 
-function lint(file) {
+/** The files that a variant is compiled of. */
+function compiled(variant) {
+  const database = path.join(root, 'out', variant, 'compile_commands.json');
+  if (!fs.existsSync(database)) throw new Error(`no out/${variant}/compile_commands.json: run \`npm run build:${scripts[variant]}\` first`);
+  return new Set(JSON.parse(fs.readFileSync(database, 'utf8')).map(({ file }) => path.relative(root, file)));
+}
+
+function lint({ file, variant }) {
   return new Promise((resolve) => {
-    const tidy = spawn('clang-tidy', ['--quiet', '-p', database, file], { cwd: root });
+    const tidy = spawn('clang-tidy', ['--quiet', '-p', path.join('out', variant), file], { cwd: root });
     let output = '';
     tidy.stdout.on('data', (text) => {
       output += text;
@@ -37,12 +45,11 @@ async function main() {
     console.log('clang-tidy: not installed, the C++ sources are not linted (apt-get install clang-tidy)');
     return;
   }
-  if (!fs.existsSync(path.join(root, database, 'compile_commands.json'))) {
-    throw new Error(`no ${database}/compile_commands.json: run \`npm run build:emulated\` first`);
-  }
-  const files = sources(['native', path.join('test', 'cudnn'), path.join('test', 'emulator')], ['.cc', '.cu']).filter(
-    (file) => !file.endsWith('_test.cc'),
-  );
+  const emulated = compiled('emulated');
+  const released = compiled('release');
+  const files = sources(['native', path.join('test', 'cudnn'), path.join('test', 'emulator')], ['.cc', '.cu'])
+    .filter((file) => !file.endsWith('_test.cc'))
+    .map((file) => ({ file, variant: !emulated.has(file) && released.has(file) ? 'release' : 'emulated' }));
   if (!(await lintAll(files))) throw new Error('clang-tidy has something to say, see above');
   console.log(`clang-tidy: ${files.length} files`);
 }
