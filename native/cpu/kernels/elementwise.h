@@ -149,7 +149,7 @@ KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, 
   if constexpr (source == GradientSource::Mask) {
     return maskedGradient(tensors.activation, loadMask<Compute<S>>(tensors.mask + i, lanes), gradient);
   }
-  if constexpr (source == GradientSource::LeakyOutput) return maskedGradient(tensors.activation, x > 0, gradient);
+  if constexpr (source == GradientSource::LeakyOutput) return leaky(x, gradient);
   VectorOf<S> z = affine.apply(x);
   if (addsResidual(source) || (source == GradientSource::Other && tensors.residual)) z += load((const S*)tensors.residual + i, lanes);
   return activationGradient<kindOf(source)>(tensors.activation, z, gradient);

@@ -131,8 +131,11 @@ KERNEL_INLINE SumPair<VectorOf<S>> sumRunInOneSet(SumPair<VectorOf<S>> sums, Row
 
 template <class S, int64_t n, class Rows, class Add>
 KERNEL_INLINE SumPair<VectorOf<S>> sumRowGroup(SumPair<VectorOf<S>> sums, Rows rows, int64_t count, Add add) {
-  if constexpr (n == 1) return sumRunInOneSet<S>(sums, rows, count, add);
-  return sumRun<S>(sums, rows, count, add);
+  if constexpr (n == 1) {
+    return sumRunInOneSet<S>(sums, rows, count, add);
+  } else {
+    return sumRun<S>(sums, rows, count, add);
+  }
 }
 
 // Channels whose sums are kept side by side: they and what is read then fit the first-level cache.

@@ -1,5 +1,5 @@
 // Activations and their gradients on vectors. Those of little arithmetic are chosen at compile time; the others branch per vector, which
-// costs nothing beside theirs. NaN passes through as in PyTorch.
+// costs little beside theirs. NaN passes through as in PyTorch.
 
 #pragma once
 
@@ -39,7 +39,7 @@ KERNEL_INLINE V activate(Activation activation, V z) {
   if constexpr (kind == ActivationKind::Identity) return z;
   if constexpr (kind == ActivationKind::Relu) return select(z <= 0, V{}, z);
   if constexpr (kind == ActivationKind::LeakyRelu) return leaky(z, z);
-  return otherActivation(activation, z);
+  if constexpr (kind == ActivationKind::Other) return otherActivation(activation, z);
 }
 
 // d activation / d z.
@@ -73,7 +73,7 @@ KERNEL_INLINE V activationGradient(Activation activation, V z, V gradient) {
   if constexpr (kind == ActivationKind::Identity) return gradient;
   if constexpr (kind == ActivationKind::Relu) return select(z <= 0, V{}, gradient);
   if constexpr (kind == ActivationKind::LeakyRelu) return leaky(z, gradient);
-  return gradient * otherDerivative(activation, z);
+  if constexpr (kind == ActivationKind::Other) return gradient * otherDerivative(activation, z);
 }
 
 // What leakyRelu made y of.
