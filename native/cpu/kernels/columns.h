@@ -26,29 +26,38 @@ struct FoldedTile {
   int64_t columns() const { return repeats * period(); }
 };
 
-// Calls body(row group) for the groups [begin, end) of n rows; what is left of the rows, one by one, is the last group.
+// The rows of a tile in `whole` groups of n; what is left of them, one by one, is one more group.
 //
 // Short rows are grouped with those a good part of the tile away, on another page; an odd number of rows, so that it is not a whole
 // number of pages, which would crowd the group into few sets of the first-level cache.
-template <class S, int64_t n, class Body>
-KERNEL_INLINE void forEachRowGroup(const FoldedTile& tile, int64_t begin, int64_t end, Body body) {
-  const bool neighbours = tile.stride * (int64_t)sizeof(S) >= kPage;
-  const bool manyApart = n > 1 && !neighbours && tile.rows >= 8 * n;
-  const int64_t whole = manyApart ? (tile.rows / n - 1) | 1 : tile.rows / n;
-  const int64_t step = neighbours ? n * tile.stride : tile.stride;
-  const int64_t distance = neighbours ? tile.stride : whole * tile.stride;
-  int64_t first = tile.offset + begin * step;
-  for (int64_t group = begin; group < (end < whole ? end : whole); ++group, first += step) body(RowGroup<n>{first, distance});
-  if constexpr (n > 1) {
-    if (end <= whole) return;
-    for (int64_t row = whole * n; row < tile.rows; ++row) body(RowGroup<1>{tile.offset + row * tile.stride, 0});
-  }
-}
+template <class S, int64_t n>
+struct RowGroups {
+  int64_t offset, stride, rows, whole, step, distance;
 
-template <int64_t n>
-inline int64_t rowGroups(const FoldedTile& tile) {
-  return (tile.rows + n - 1) / n;
-}
+  explicit RowGroups(const FoldedTile& tile) : offset(tile.offset), stride(tile.stride), rows(tile.rows) {
+    const bool neighbours = stride * (int64_t)sizeof(S) >= kPage;
+    const bool manyApart = n > 1 && !neighbours && rows >= 8 * n;
+    whole = manyApart ? (rows / n - 1) | 1 : rows / n;
+    step = neighbours ? n * stride : stride;
+    distance = neighbours ? stride : whole * stride;
+  }
+  int64_t count() const { return whole * n < rows ? whole + 1 : whole; }
+
+  // Calls body(row group) for the groups [begin, end).
+  template <class Body>
+  KERNEL_INLINE void forEach(int64_t begin, int64_t end, Body body) const {
+    int64_t first = offset + begin * step;
+    for (int64_t group = begin; group < (end < whole ? end : whole); ++group, first += step) body(RowGroup<n>{first, distance});
+    if constexpr (n > 1) {
+      if (end <= whole) return;
+      for (int64_t row = whole * n; row < rows; ++row) body(RowGroup<1>{offset + row * stride, 0});
+    }
+  }
+  template <class Body>
+  KERNEL_INLINE void forEach(Body body) const {
+    forEach(0, count(), body);
+  }
+};
 
 // Columns that a folded row should have.
 constexpr int64_t kFoldedColumns = 256;
@@ -153,15 +162,16 @@ KERNEL_INLINE void sumColumns(const FoldedTile& tile, ChannelTotals& totals, Add
   using V = VectorOf<S>;
   constexpr int64_t kGroupsPerBlock = kRowsPerBlock / n;
   const int64_t columns = tile.columns();
-  const int64_t groups = rowGroups<n>(tile);
+  const RowGroups<S, n> groups(tile);
   ColumnArray<C> first, second;
-  for (int64_t group = 0; group < groups; group += kGroupsPerBlock) {
+  const int64_t count = groups.count();
+  for (int64_t group = 0; group < count; group += kGroupsPerBlock) {
     for (int64_t c = 0; c < columns; c += Simd<C>::kWidth) {
       store(first.values + c, V{});
       store(second.values + c, V{});
     }
-    const int64_t end = group + kGroupsPerBlock < groups ? group + kGroupsPerBlock : groups;
-    forEachRowGroup<S, n>(tile, group, end, [&](auto rows) KERNEL_LAMBDA {
+    const int64_t end = group + kGroupsPerBlock < count ? group + kGroupsPerBlock : count;
+    groups.forEach(group, end, [&](auto rows) KERNEL_LAMBDA {
       forEachVector<C>(columns, [&](int64_t c, auto lanes) KERNEL_LAMBDA {
         V a = load(first.values + c);
         V b = load(second.values + c);
@@ -221,7 +231,7 @@ struct ColumnForward {
       const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.output, fold);
       // One row where masks may be written too: GCC 12 breaks down over two of them with SSE2.
       constexpr int64_t kRows = residual != Residual::No && kind != ActivationKind::Identity ? 1 : kRowsWritten;
-      forEachRowGroup<S, kRows>(fold, 0, rowGroups<kRows>(fold), [&](auto rows) KERNEL_LAMBDA {
+      RowGroups<S, kRows>(fold).forEach([&](auto rows) KERNEL_LAMBDA {
         forEachVector<Compute<S>>(columns, [&](int64_t c, auto lanes) KERNEL_LAMBDA {
           const auto vectors = coefficients.at(c, lanes);
           storeRows((S*)local.output, rows.at(c), lanes, pastCaches,
@@ -288,7 +298,7 @@ struct ColumnGradient {
       const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.gradInput, fold);
       constexpr int64_t kRows = source == GradientSource::Other ? 1 : kRowsWritten;
       forEachPart(fold.columns(), [&](int64_t begin, int64_t columns) KERNEL_LAMBDA {
-        forEachRowGroup<S, kRows>(fold, 0, rowGroups<kRows>(fold), [&](auto rows) KERNEL_LAMBDA {
+        RowGroups<S, kRows>(fold).forEach([&](auto rows) KERNEL_LAMBDA {
           forEachVector<C>(columns, [&](int64_t column, auto lanes) KERNEL_LAMBDA {
             const int64_t c = begin + column;
             const BackwardVectors<VectorOf<S>> vectors = {coefficients.at(c, lanes), slope.at(c, lanes), offset.at(c, lanes)};

@@ -8,8 +8,9 @@
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
-// Most values summed in a set of lanes before the sum goes on in double. There are as many sets as rows are taken at once.
-constexpr int64_t kMaxBlock = 1024;
+// Most vectors summed in a set of lanes before the sum goes on in double: so many roundings has each lane, whatever the instruction set.
+// There are as many sets as rows are taken at once.
+constexpr int64_t kVectorsPerBlock = 64;
 
 // Rows taken side by side where a tile's runs lie apart: each jump from one run to the next costs the prefetchers their lead, and the
 // more of them are followed at once, the more they have.
@@ -36,6 +37,9 @@ KERNEL_INLINE void forEachRun(const Tile& tile, Body body) {
   }
   for (; row < tile.rows; ++row) takeRows(RowGroup<1>{tile.offset + row * tile.stride, 0});
 }
+
+template <class S>
+constexpr int64_t kValuesPerBlock = kVectorsPerBlock * Simd<Compute<S>>::kWidth;
 
 // Two sums per lane.
 template <class V>
@@ -145,7 +149,7 @@ constexpr int64_t kChannelsAtOnce = 64;
 template <class S, int64_t n, class Add>
 KERNEL_INLINE void sumLongRuns(const Tile& tile, ChannelTotals& totals, Add add) {
   forEachRun<S, n>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
-    const int64_t parts = (runs.kRows * tile.inner + n * kMaxBlock - 1) / (n * kMaxBlock);
+    const int64_t parts = (runs.kRows * tile.inner + n * kValuesPerBlock<S> - 1) / (n * kValuesPerBlock<S>);
     for (int64_t part = 0; part < parts; ++part) {
       const int64_t begin = tile.inner * part / parts;
       const auto sums =
@@ -160,7 +164,8 @@ KERNEL_INLINE void sumLongRuns(const Tile& tile, ChannelTotals& totals, Add add)
 // The same for runs so short that it pays to add up the lanes of several at once.
 template <class S, int64_t n, class Add>
 KERNEL_INLINE void sumShortRuns(const Tile& tile, ChannelTotals& totals, Add add) {
-  const int64_t rowsPerBlock = n * kMaxBlock / tile.inner / n * n;
+  constexpr int64_t width = Simd<Compute<S>>::kWidth;
+  const int64_t rowsPerBlock = kVectorsPerBlock / ((tile.inner + width - 1) / width) * n;
   for (int64_t begin = 0; begin < tile.channels; begin += kChannelsAtOnce) {
     const int64_t count = tile.channels - begin < kChannelsAtOnce ? tile.channels - begin : kChannelsAtOnce;
     for (int64_t row = 0; row < tile.rows; row += rowsPerBlock) {
@@ -182,7 +187,7 @@ KERNEL_INLINE void sumShortRuns(const Tile& tile, ChannelTotals& totals, Add add
 
 template <class S, int64_t n, class Add>
 KERNEL_INLINE void sumRuns(const Tile& tile, ChannelTotals& totals, Add add) {
-  if (tile.inner > kMaxBlock) {
+  if (tile.inner > kValuesPerBlock<S>) {
     sumLongRuns<S, n>(tile, totals, add);
   } else {
     sumShortRuns<S, n>(tile, totals, add);
