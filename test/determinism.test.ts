@@ -4,7 +4,6 @@
  */
 
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
@@ -13,6 +12,11 @@ import type { Fingerprint } from './helpers/fingerprint';
 import { skip } from './helpers/shared';
 
 const run = promisify(execFile);
+
+const { INSTRUCTION_SETS, worksHere } = require('../scripts/instruction_sets.js') as {
+  INSTRUCTION_SETS: string[];
+  worksHere: (isa: string) => boolean;
+};
 
 /** The settings are read once, when the addon is loaded: each gets a process of its own. */
 async function fingerprintWith(settings: Record<string, string>): Promise<Fingerprint> {
@@ -23,12 +27,6 @@ async function fingerprintWith(settings: Record<string, string>): Promise<Finger
     maxBuffer: 1 << 26,
   });
   return JSON.parse(stdout) as Fingerprint;
-}
-
-/** What the processor says of itself, where the system tells (Linux); the baseline works everywhere. */
-function worksHere(isa: string): boolean {
-  const processor = existsSync('/proc/cpuinfo') ? readFileSync('/proc/cpuinfo', 'utf8') : '';
-  return isa === 'baseline' || new RegExp(`\\b${isa === 'avx512' ? 'avx512f' : isa}\\b`).test(processor);
 }
 
 describe('determinism', function () {
@@ -63,7 +61,7 @@ describe('determinism', function () {
     });
   }
 
-  for (const isa of ['baseline', 'avx2', 'avx512']) {
+  for (const isa of INSTRUCTION_SETS) {
     it(`is right and repeatable with CUDA_BATCHNORM_ISA=${isa}`, async function () {
       if (!worksHere(isa)) return skip(this, `this processor has no ${isa}`);
       const first = await fingerprintWith({ CUDA_BATCHNORM_ISA: isa, FINGERPRINT_JUDGED: '1' });

@@ -15,6 +15,7 @@ module.exports = {
     'test/capture.test.ts',
     'test/checklists.test.ts',
     'test/conventions.test.ts',
+    'test/counting.test.ts',
     'test/cuda/*.test.ts',
     'test/cudnn/*.test.ts',
     'test/determinism.test.ts',

@@ -8,6 +8,7 @@ module.exports = {
     'test/batch_norm.test.ts',
     'test/checklists.test.ts',
     'test/conventions.test.ts',
+    'test/counting.test.ts',
     'test/cuda/counters.test.ts',
     'test/cuda/determinism.test.ts',
     'test/cuda/graph.test.ts',
