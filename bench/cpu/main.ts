@@ -1,112 +1,52 @@
 /** The CPU benchmark: see options.ts for its command line. */
 
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import { UsageError } from '../../lib/cli/usage';
-import type { Contender } from './contender';
-import { type Copy, FLOORS, NATIVE, startCopy, startFloor, startNative, startPyTorch } from './helper';
-import { commit, fileStem, type Machine, machine } from './machine';
-import { measure, type ProblemResult } from './measure';
-import { onnxRuntime } from './onnxruntime';
-import { type ContenderName, HELP, type Options, parseOptions } from './options';
-import { type Latency, measureLatency, measureOverhead, OURS, type Overhead, ours } from './ours';
-import { withProgress, writeReport } from './output';
+import { NATIVE } from './helper';
+import type { Found, Order } from './launch';
+import { fileStem } from './machine';
+import { HELP, type Options, parseOptions } from './options';
+import { writeReport } from './output';
 import { plot } from './plot';
-import { problemName, problems } from './problem';
+import { problemName } from './problem';
+import { poolReports, type Report } from './report';
 import { missedBy, overheadLine, problemTable } from './table';
-import { startTensorFlow } from './tensorflow';
 
-/** What the JSON file holds; times in seconds. */
-export interface Report {
-  date: string;
-  commit: string | null;
-  machine: Machine;
-  threads: number;
-  rounds: number;
-  implementations: { name: string; version: string; note: string }[];
-  problems: (ProblemResult & { latency?: Latency })[];
-  overhead?: Overhead;
+/** Measures once, with all contenders started anew. */
+async function launch(order: Order): Promise<Found> {
+  const child = fork(join(__dirname, 'launch.ts'), { execArgv: ['--import=tsx'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  let found: Found | undefined;
+  child.once('message', (message: Found) => {
+    found = message;
+  });
+  child.send(order);
+  await once(child, 'exit');
+  if (!found) throw new Error('Stopped: a launch ended without results');
+  return found;
 }
 
-const START: Record<ContenderName, (threads: number) => Promise<Contender | null> | Contender | null> = {
-  ours: (threads) => {
-    process.env.CUDA_BATCHNORM_THREADS = String(threads); // read when the device is made
-    return ours(threads);
-  },
-  floor: (threads) => startFloor('bytes', threads),
-  arithmetic: (threads) => startFloor('arithmetic', threads),
-  native: (threads) => startNative('whole', threads),
-  handed: (threads) => startNative('handed', threads),
-  kernels: (threads) => startNative('kernels', threads),
-  onnxruntime: onnxRuntime,
-  tfjs: startTensorFlow,
-  pytorch: (threads) => {
-    const python = process.env.BENCH_PYTHON;
-    if (python) return startPyTorch(python, threads);
-    console.error('PyTorch is left out: BENCH_PYTHON names no Python with torch');
-    return null;
-  },
-};
-
-async function startContenders({ only, threads }: Options): Promise<Contender[]> {
-  const contenders: Contender[] = [];
-  for (const name of only) {
-    const contender = await START[name](threads);
-    if (contender) contenders.push(contender);
+async function measureLaunches(options: Options): Promise<Report> {
+  const reports: Report[] = [];
+  let { only } = options;
+  for (let i = 1; i <= options.launches; i++) {
+    const found = await launch({ options: { ...options, only }, title: `launch ${i} of ${options.launches}` });
+    only = found.only; // who is not here was told of once
+    reports.push(found.report);
   }
-  if (contenders.length === 0) throw new Error('Nothing is left to measure: all of --only were left out');
-  return contenders;
+  return poolReports(reports);
 }
 
-async function run(options: Options): Promise<Report> {
-  const contenders = await startContenders(options);
-  const copy = await startCopy(options.threads);
-  try {
-    return await measureAll(options, contenders, copy);
-  } finally {
-    for (const one of [copy, ...contenders]) one.close();
-  }
-}
-
-async function measureAll(options: Options, contenders: readonly Contender[], copy: Copy): Promise<Report> {
-  const { threads, rounds, burstSeconds, shapes } = options;
-  const withOurs = options.only.includes('ours');
-  const say = options.json ? console.error : console.log;
-  const report: Report = {
-    date: new Date().toISOString(),
-    commit: commit(),
-    machine: machine(),
-    threads,
-    rounds,
-    implementations: contenders.map(({ name, version, note }) => ({ name, version, note })),
-    problems: [],
-  };
-  say(`${report.machine.cpu}, ${report.machine.cores} cores, Node ${report.machine.node}, ${threads} threads, ${rounds} rounds`);
-  say(
+function print(report: Report): void {
+  const { machine, threads, launches, rounds } = report;
+  console.log(`${machine.cpu}, ${machine.cores} cores, Node ${machine.node}, ${threads} threads, ${launches} × ${rounds} rounds`);
+  console.log(
     `× copy: in multiples of memcpy by ${threads} threads, each on its own core with always the same part, on huge pages, timed just before every burst`,
   );
-  for (const { name, version, note } of report.implementations) say(`${name} ${version}: ${note}`);
-  const all = problems(shapes);
-  for (const problem of all) {
-    const result: Report['problems'][number] = await withProgress(rounds, problemName(problem), (onRound) =>
-      measure(problem, contenders, copy, {
-        rounds,
-        burstSeconds,
-        ours: OURS,
-        floor: FLOORS.bytes.name,
-        arithmetic: FLOORS.arithmetic.name,
-        onRound,
-      }),
-    );
-    if (withOurs) result.latency = await measureLatency(problem, rounds);
-    report.problems.push(result);
-    say(`\n${problemTable(result, result.latency)}`);
-  }
-  if (withOurs) {
-    const overhead = await measureOverhead(rounds, 1000);
-    report.overhead = overhead;
-    say(`\n${overheadLine(overhead)}`);
-  }
-  return report;
+  for (const { name, version, note } of report.implementations) console.log(`${name} ${version}: ${note}`);
+  for (const result of report.problems) console.log(`\n${problemTable(result, result.latency)}`);
+  if (report.overhead) console.log(`\n${overheadLine(report.overhead)}\n${verdict(report)}`);
 }
 
 function verdict({ problems: results }: Report): string {
@@ -124,9 +64,9 @@ async function main(): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  const report = await run(options);
+  const report = await measureLaunches(options);
   if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
-  else if (options.only.includes('ours')) console.log(verdict(report));
+  else print(report);
   // What ours is made of is no rival of it.
   const parts: readonly string[] = Object.values(NATIVE).map(({ name }) => name);
   const names = report.implementations.map(({ name }) => name).filter((name) => !parts.includes(name));
@@ -137,5 +77,5 @@ async function main(): Promise<void> {
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : error);
   if (error instanceof UsageError) console.error("'npm run bench -- --help' lists the options");
-  process.exit(error instanceof UsageError ? 2 : 1); // at once: helpers that were started end with the pipe to them
+  process.exit(error instanceof UsageError ? 2 : 1);
 });

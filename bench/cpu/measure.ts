@@ -12,6 +12,8 @@ export interface Result {
   seconds: Summary;
   /** The median, over rounds, of the time in multiples of the copy measured just before. */
   copies: number;
+  /** Of several launches: the `copies` of each, whose median `copies` is. */
+  copiesOfLaunches?: number[];
   /** Of the floors only: how they moved the bytes. */
   way?: string;
   /** Of ours only: the most `copies` may be, and whether it is not more. */

@@ -14,11 +14,13 @@ bytes that an operation has to move, without its arithmetic; another floor ('ari
 as it takes: what this machine allows. 'native' is ours without JavaScript, 'handed' what of that the kernels take on the same
 threads, and 'kernels' what they take on threads that stay on their cores.
 
-  --quick           few and short bursts: a look, not a measurement
+  --quick           one launch, and short bursts: a look, not a measurement
   --shapes LIST     N×C×H×W, as 32x64x56x56,32x512x7x7 (default: all four), each channels first and channels last
   --only LIST       of ${CONTENDERS.join(',')} (the copy is always measured)
   --threads N       threads of every side that can choose (default: 2)
-  --rounds N        bursts per implementation and operation (default: 25)
+  --launches N      how often all are started anew: where their memory lies is luck that lasts as long as a process, and
+                    can be worth a tenth of the time; the median of the launches counts (default: 5)
+  --rounds N        bursts per implementation and operation in each launch (default: 5)
   --out FILE        where the JSON goes (default: reports/bench/cpu/<date>-<cpu>.json); the plot lies beside it as .svg
   --json            print the JSON instead of tables
   --help            this text
@@ -31,6 +33,7 @@ export interface Options {
   shapes: readonly Problem['shape'][];
   only: readonly ContenderName[];
   threads: number;
+  launches: number;
   rounds: number;
   burstSeconds: number;
   out: string | undefined;
@@ -62,7 +65,8 @@ export function parseOptions(args: readonly string[]): Options {
     shapes: { type: 'string' },
     only: { type: 'string' },
     threads: { type: 'string', default: '2' },
-    rounds: { type: 'string' },
+    launches: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
     out: { type: 'string' },
     json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -71,7 +75,8 @@ export function parseOptions(args: readonly string[]): Options {
     shapes: values.shapes?.split(',').map(parseShape) ?? SHAPES,
     only: values.only?.split(',').map(parseContender) ?? CONTENDERS,
     threads: parseCount('threads', values.threads),
-    rounds: parseCount('rounds', values.rounds ?? (values.quick ? '5' : '25')),
+    launches: parseCount('launches', values.launches ?? (values.quick ? '1' : '5')),
+    rounds: parseCount('rounds', values.rounds),
     burstSeconds: values.quick ? 0.01 : 0.03,
     out: values.out,
     json: values.json,

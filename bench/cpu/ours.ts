@@ -93,6 +93,12 @@ export async function measureLatency(problem: Problem, samples: number): Promise
   return latency as Latency;
 }
 
+/** The times of a small step, held against the target. */
+export function overheadOf(shape: readonly number[], times: Pick<Overhead, 'pipelined' | 'awaited' | 'arithmetic'>): Overhead {
+  const met = ({ median }: Summary) => median - times.arithmetic.median <= OVERHEAD_TARGET;
+  return { shape, ...times, target: OVERHEAD_TARGET, pipelinedMet: met(times.pipelined), awaitedMet: met(times.awaited) };
+}
+
 export async function measureOverhead(samples: number, steps: number): Promise<Overhead> {
   const problem: Problem = { shape: [32, 64, 1, 1], layout: 'channels first' };
   const { step, release } = openLayer(problem);
@@ -110,17 +116,7 @@ export async function measureOverhead(samples: number, steps: number): Promise<O
     arithmetic.push(await deviceTime(step, Math.ceil(steps / 10)));
   }
   release();
-  const [all, each, work] = [pipelined, awaited, arithmetic].map(summarize) as [Summary, Summary, Summary];
-  const met = ({ median }: Summary) => median - work.median <= OVERHEAD_TARGET;
-  return {
-    shape: problem.shape,
-    pipelined: all,
-    awaited: each,
-    arithmetic: work,
-    target: OVERHEAD_TARGET,
-    pipelinedMet: met(all),
-    awaitedMet: met(each),
-  };
+  return overheadOf(problem.shape, { pipelined: summarize(pipelined), awaited: summarize(awaited), arithmetic: summarize(arithmetic) });
 }
 
 /** Seconds of one step on the device, which was kept busy until all of them were queued, so that it never waits for the next. */

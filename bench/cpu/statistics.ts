@@ -29,3 +29,15 @@ export function summarize(values: readonly number[]): Summary {
     samples: values.length,
   };
 }
+
+/** Of the summaries of several launches: the median of their medians, of their quartiles, the least of all. */
+export function poolSummaries(launches: readonly Summary[]): Summary {
+  const middle = (field: keyof Summary) => median(launches.map((launch) => launch[field]));
+  return {
+    median: middle('median'),
+    min: Math.min(...launches.map(({ min }) => min)),
+    lowerQuartile: middle('lowerQuartile'),
+    upperQuartile: middle('upperQuartile'),
+    samples: launches.reduce((sum, { samples }) => sum + samples, 0),
+  };
+}

@@ -7,13 +7,13 @@ import { timeCalls } from '../../bench/cpu/contender';
 import { EPS, inputOf, parametersOf } from '../../bench/cpu/data';
 import { type Copy, FLOORS, NATIVE, startCopy, startFloor, startNative } from '../../bench/cpu/helper';
 import { commit } from '../../bench/cpu/machine';
-import type { Report } from '../../bench/cpu/main';
 import { measure, type ProblemResult } from '../../bench/cpu/measure';
 import { openSession } from '../../bench/cpu/onnxruntime';
 import { parseOptions } from '../../bench/cpu/options';
 import { measureOverhead, OURS, openLayer } from '../../bench/cpu/ours';
 import { plot } from '../../bench/cpu/plot';
 import { fewestBytes, OPERATIONS, type Problem, problems, SHAPES, target } from '../../bench/cpu/problem';
+import { poolReports, type Report } from '../../bench/cpu/report';
 import { quantile, type Summary, summarize } from '../../bench/cpu/statistics';
 import { missedBy, OPERATION_NAMES, overheadLine, problemTable, ratio } from '../../bench/cpu/table';
 import { makeTensors, startTensorFlow } from '../../bench/cpu/tensorflow';
@@ -124,6 +124,29 @@ describe('CPU benchmark', () => {
     const copy: Copy = { burst: async () => 1, close: () => {} };
     await measure(SMALL[0]!, [ours], copy, { rounds: 2, burstSeconds: 0.03, ours: 'ours', floor: 'floor', arithmetic: 'arithmetic' });
     expect(counts).to.deep.equal([1, 30, 300, 300]);
+  });
+
+  it('takes the median of launches, and holds that against the target', async () => {
+    const problem: Problem = { shape: [32, 64, 56, 56], layout: 'channels first' };
+    const launch = async (copies: number, floor: number): Promise<Report> => {
+      const contenders = [scripted('ours', [1, copies]), scripted('floor', [1, floor])];
+      const result = await measure(problem, contenders, scriptedCopy([1, 1, 1]), {
+        rounds: 1,
+        burstSeconds: 1,
+        ours: 'ours',
+        floor: 'floor',
+        arithmetic: 'arithmetic',
+      });
+      return { ...newestResult<Report>('-threads.json'), rounds: 1, problems: [result] };
+    };
+    const report = poolReports([await launch(2, 1.3), await launch(1.02, 1.1), await launch(1.01, 1.2)]);
+    expect(report).to.deep.include({ launches: 3, rounds: 1 });
+    const [first, second] = report.problems[0]!.results;
+    expect(first).to.deep.include({ copies: 1.02, copiesOfLaunches: [2, 1.02, 1.01], met: true, target: 1.05, floor: 1.2 });
+    expect(first!.seconds).to.deep.equal({ median: 1.02, min: 1.01, lowerQuartile: 1.02, upperQuartile: 1.02, samples: 3 });
+    expect(second).to.deep.include({ copies: 1.2, copiesOfLaunches: [1.3, 1.1, 1.2] });
+    expect(report.problems[0]!.copySeconds).to.deep.include({ median: 1, samples: 6 });
+    expect(report.overhead!.pipelinedMet).to.be.a('boolean');
   });
 
   it('calls a target missed that was missed', async () => {
@@ -252,6 +275,7 @@ describe('CPU benchmark', () => {
     );
     expect(() => parseOptions(['--shapes', '8x2'])).to.throw(UsageError, '--shapes');
     expect(() => parseOptions(['--rounds', '0'])).to.throw('--rounds');
+    expect(() => parseOptions(['--launches', '0'])).to.throw('--launches');
     expect(() => parseOptions(['--faster'])).to.throw(UsageError, '--faster');
   });
 
