@@ -12,8 +12,10 @@ namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 // About so many of a channel's values give the center.
 constexpr int64_t kSampleValues = 48;
 
-// Most rows a sample takes.
-constexpr int64_t kSampleRows = 12;
+// Most rows a sample takes: of few rows fewer, for they cost more then, and the sums are short.
+constexpr int64_t kSampleRows = 24;
+constexpr int64_t kSampleRowsOfFew = 12;
+constexpr int64_t kFewRows = 100;
 
 // The square of how many deviations the center may be off: the variance is then a difference of numbers at most three times as large.
 constexpr double kTolerance = 2;
@@ -40,7 +42,8 @@ template <class S>
 void sampleShortRuns(const S* input, const Tile& tile, Compute<S>* centers) {
   using C = Compute<S>;
   using V = VectorOf<S>;
-  const int64_t wanted = kSampleValues / tile.inner < kSampleRows ? kSampleValues / tile.inner : kSampleRows;
+  const int64_t most = tile.rows < kFewRows ? kSampleRowsOfFew : kSampleRows;
+  const int64_t wanted = kSampleValues / tile.inner < most ? kSampleValues / tile.inner : most;
   const int64_t rows = wanted < tile.rows ? wanted : tile.rows;
   const C share = 1 / (C)(rows * tile.inner);
   const auto sumOfRows = [&](int64_t i, auto lanes) KERNEL_LAMBDA {
