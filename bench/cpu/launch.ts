@@ -6,7 +6,7 @@
 import type { Contender } from './contender';
 import { type Copy, FLOORS, startCopy, startFloor, startNative, startPyTorch } from './helper';
 import { commit, machine } from './machine';
-import { measure } from './measure';
+import { measure, warmUp } from './measure';
 import { onnxRuntime } from './onnxruntime';
 import type { ContenderName, Options } from './options';
 import { measureLatency, measureOverhead, OURS, ours } from './ours';
@@ -14,6 +14,8 @@ import { withProgress } from './output';
 import { problemName, problems } from './problem';
 import type { Report } from './report';
 import { startTensorFlow } from './tensorflow';
+
+const WARM_UP_SECONDS = 0.4;
 
 /** What the parent sends. */
 export interface Order {
@@ -82,6 +84,7 @@ async function measureAll(options: Options, title: string, contenders: readonly 
     implementations: contenders.map(({ name, version, note }) => ({ name, version, note })),
     problems: [],
   };
+  for (const contender of contenders) await warmUp(contender, WARM_UP_SECONDS);
   for (const problem of problems(shapes)) {
     const result: Report['problems'][number] = await withProgress(rounds, `${title}, ${problemName(problem)}`, (onRound) =>
       measure(problem, contenders, copy, {

@@ -16,7 +16,7 @@ import { missedBy, overheadLine, problemTable } from './table';
 
 /** Measures once, with all contenders started anew. */
 async function launch(order: Order): Promise<Found> {
-  const child = fork(join(__dirname, 'launch.ts'), { execArgv: ['--import=tsx'], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+  const child = fork(join(__dirname, 'launch.ts'), { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
   let found: Found | undefined;
   child.once('message', (message: Found) => {
     found = message;

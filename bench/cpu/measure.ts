@@ -63,6 +63,16 @@ async function callsFor(burst: (calls: number) => Promise<number>, burstSeconds:
   return calls;
 }
 
+/** What JavaScript engines compile, they compile after many calls: each operation is called for a while on a problem that takes no time. */
+export async function warmUp(contender: Contender, seconds: number): Promise<void> {
+  const prepared = await contender.prepare({ shape: [2, 8, 2, 2], layout: 'channels first' });
+  for (const operation of contender.operations) {
+    const end = performance.now() + 1e3 * seconds;
+    while (performance.now() < end) await prepared.burst(operation, MOST_CALLS);
+  }
+  await prepared.release();
+}
+
 export async function measure(problem: Problem, contenders: readonly Contender[], copy: Copy, options: Options): Promise<ProblemResult> {
   const prepared: Prepared[] = [];
   const series: Series[] = [];
