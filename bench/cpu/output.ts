@@ -4,8 +4,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Presets, SingleBar } from 'cli-progress';
 
-/** A bar over the rounds of one problem. */
+/** A bar over the rounds of one problem; a line where there is no terminal to draw it on. */
 export async function withProgress<T>(rounds: number, problem: string, work: (onRound: () => void) => Promise<T>): Promise<T> {
+  if (!process.stderr.isTTY) console.error(problem);
   const bar = new SingleBar({ format: '{bar} {value}/{total} rounds  {problem}', clearOnComplete: true }, Presets.shades_classic);
   bar.start(rounds, 0, { problem });
   try {
