@@ -55,11 +55,17 @@ struct Tensors {
   float* out;
 };
 
-// Some of the columns of some rows. A run begins at the first column, and after each `run` columns, rounded down to lines.
+// Some of the columns of some rows. A run begins at the first column, and after each `run` columns.
 struct Block {
   int64_t row, endRow, column, endColumn;
   int64_t run;
 };
+
+// Of a line in which one run ends and the next begins: the lanes of the first.
+INLINE Bits lanesBefore(int32_t border) {
+  constexpr Bits numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return numbers < border;
+}
 
 // ---- what is taken together ----
 
@@ -78,10 +84,15 @@ INLINE void forEachGroupOfRow(const Block& block, int64_t first, int64_t distanc
   const int64_t columns = block.endColumn - block.column;
   int64_t column = 0;
   for (int64_t run = 0; column < columns; run++) {
-    const int64_t end = std::min(columns, (run + 1) * block.run / kLine * kLine);
+    const int64_t border = std::min(columns, (run + 1) * block.run);
+    const int64_t end = border / kLine * kLine;
     pass.begin(run);
     for (; column + lines * kLine <= end; column += lines * kLine) pass.take(Group<rows, lines>{first + column, distance, column});
     for (; column < end; column += kLine) pass.take(Group<rows, 1>{first + column, distance, column});
+    if (end < border && column == end) {
+      pass.takeShared(Group<rows, 1>{first + column, distance, column}, run + 1, lanesBefore(static_cast<int32_t>(border - end)));
+      column += kLine;
+    }
     pass.end(run);
   }
 }
@@ -116,6 +127,11 @@ class Coefficients {
     if (arithmetic != Arithmetic::EachRun) return;
     for (int i = 0; i < kCoefficients; i++) ofRun_[i] = broadcast(coefficientArrays[i][run % kMostColumns]);
   }
+  // The other lanes have those of the next run.
+  INLINE void share(int64_t next, Bits before) {
+    if (arithmetic != Arithmetic::EachRun) return;
+    for (int i = 0; i < kCoefficients; i++) ofRun_[i] = before ? ofRun_[i] : broadcast(coefficientArrays[i][next % kMostColumns]);
+  }
   INLINE Line at(Coefficient which, int64_t column) const {
     return arithmetic == Arithmetic::EachColumn ? load(coefficientArrays[which] + column) : ofRun_[which];
   }
@@ -144,6 +160,9 @@ class Sums {
   INLINE void begin() {
     if (arithmetic != Arithmetic::EachRun) return;
     for (int i = 0; i < kRegisters; i++) firsts_[i] = seconds_[i] = Line{};
+    firsts_[0] = nextFirst_;
+    seconds_[0] = nextSecond_;
+    nextFirst_ = nextSecond_ = Line{};
   }
 
   template <int rows, int lines>
@@ -154,6 +173,20 @@ class Sums {
       } else {
         for (int row = 0; row < rows; row++) addToRegister((row * lines + line) % kRegisters, values[row][line], deviations[row][line]);
       }
+    }
+  }
+
+  // The other lanes belong to the next run.
+  template <int rows>
+  INLINE void addShared(const Line (&values)[rows][1], const Line (&deviations)[rows][1], Bits before) {
+    if (arithmetic != Arithmetic::EachRun) return add(0, values, deviations);
+    for (int row = 0; row < rows; row++) {
+      const Line value = values[row][0], product = value * deviations[row][0];
+      Line &first = firsts_[row % kRegisters], &second = seconds_[row % kRegisters];
+      first = before ? first + value : first;
+      second = before ? second + product : second;
+      nextFirst_ = before ? nextFirst_ : nextFirst_ + value;
+      nextSecond_ = before ? nextSecond_ : nextSecond_ + product;
     }
   }
 
@@ -195,6 +228,7 @@ class Sums {
   }
 
   Line firsts_[kRegisters] = {}, seconds_[kRegisters] = {};
+  Line nextFirst_ = {}, nextSecond_ = {};
   alignas(64) float first_[kApart];
   alignas(64) float second_[kApart];
 };
@@ -213,6 +247,21 @@ class ReadPass {
   template <class G>
   INLINE void take(const G& group) {
     Line values[G::rows][G::lines], deviations[G::rows][G::lines];
+    read(group, values, deviations);
+    sums_.add(group.column, values, deviations);
+  }
+  template <class G>
+  INLINE void takeShared(const G& group, int64_t next, Bits before) {
+    Line values[G::rows][G::lines], deviations[G::rows][G::lines];
+    coefficients_.share(next, before);
+    read(group, values, deviations);
+    sums_.addShared(values, deviations, before);
+  }
+  INLINE void end(int64_t run) { sums_.end(run); }
+
+ private:
+  template <class G>
+  INLINE void read(const G& group, Line (&values)[G::rows][G::lines], Line (&deviations)[G::rows][G::lines]) const {
     for (int line = 0; line < G::lines; line++) {
       const Line mean = coefficients_.at(kMean, group.column + line * kLine);
       for (int row = 0; row < G::rows; row++) {
@@ -221,11 +270,8 @@ class ReadPass {
         values[row][line] = backward ? load(tensors_.gradient + group.at(row, line)) : deviations[row][line];
       }
     }
-    sums_.add(group.column, values, deviations);
   }
-  INLINE void end(int64_t run) { sums_.end(run); }
 
- private:
   const Tensors tensors_;
   Coefficients<arithmetic> coefficients_;
   Sums<arithmetic> sums_;
@@ -252,6 +298,11 @@ class WritePass {
         past ? storePastCaches(to, results[row][line]) : store(to, results[row][line]);
       }
     }
+  }
+  template <class G>
+  INLINE void takeShared(const G& group, int64_t next, Bits before) {
+    coefficients_.share(next, before);
+    take(group);
   }
   INLINE void end(int64_t) {}
 
