@@ -63,7 +63,7 @@ class Bench {
   int64_t tasks() const { return geometry_.tasks(); }
   void runKernel(int64_t i) const {
     const Kernels::ForDType& ofDType = kernels().forDType[static_cast<int>(problem_.dtype)];
-    const Kernels::Family& family = plan_.columns ? ofDType.columns : ofDType.runs;
+    const Kernels::Family& family = plan_.writesColumns ? ofDType.columns : ofDType.runs;
     const ForwardTensors tensors = {tensors_[0], nullptr, tensors_[2], nullptr, problem_.activation, exceedsCaches(problem_)};
     const Task task = geometry_.task(i);
     const int64_t channel = geometry_.firstChannel(task.tile);

@@ -146,9 +146,9 @@ struct BackwardCoefficients {
 
 // ---- what every pass has ----
 
-const Kernels::Family& kernelsFor(const Problem& problem, const Plan& plan) {
+const Kernels::Family& kernelsFor(const Problem& problem, bool columns) {
   const Kernels::ForDType& all = kernels().forDType[static_cast<int>(problem.dtype)];
-  return plan.columns ? all.columns : all.runs;
+  return columns ? all.columns : all.runs;
 }
 
 class Pass {
@@ -157,10 +157,15 @@ class Pass {
 
  protected:
   Pass(const Problem& problem, const Plan& plan, void* workspace)
-      : p_(problem), plan_(plan), geometry_(p_, plan_), kernels_(kernelsFor(p_, plan_)), arena_(workspace) {}
+      : p_(problem),
+        plan_(plan),
+        geometry_(p_, plan_),
+        summing_(kernelsFor(p_, plan_.columns)),
+        writing_(kernelsFor(p_, plan_.writesColumns)),
+        arena_(workspace) {}
 
   void forward(const Task& task, const ForwardTensors& tensors, const ForwardCoefficients& coefficients) const {
-    kernels_.forward(tensors, geometry_.tile(task), coefficients.from(geometry_.firstChannel(task.tile)));
+    writing_.forward(tensors, geometry_.tile(task), coefficients.from(geometry_.firstChannel(task.tile)));
   }
 
   // Calls body(first channel, end) for blocks of channels: work per channel after all chunks are measured.
@@ -179,7 +184,8 @@ class Pass {
   const Problem& p_;
   const Plan plan_;
   const Geometry geometry_;
-  const Kernels::Family& kernels_;
+  const Kernels::Family& summing_;
+  const Kernels::Family& writing_;
   Arena arena_;
 };
 
@@ -236,7 +242,7 @@ class TrainingPass : public Pass {
 
   void measure(const Task& task) {
     const int64_t first = index(task.chunk, geometry_.firstChannel(task.tile));
-    kernels_.moments(call_.input, geometry_.tile(task), mean_ + first, m2_ + first);
+    summing_.moments(call_.input, geometry_.tile(task), mean_ + first, m2_ + first);
   }
 
   // Merges the chunks of each channel into the first (Chan, Golub & LeVeque 1979). A chunk holds as many values of every channel, so
@@ -416,7 +422,7 @@ class BackwardPass : public Pass {
 
   void sum(const Task& task) {
     const int64_t first = geometry_.firstChannel(task.tile);
-    kernels_.gradientSums(tensors_, geometry_.tile(task), coefficients_.from(first), sums(task.chunk, first));
+    summing_.gradientSums(tensors_, geometry_.tile(task), coefficients_.from(first), sums(task.chunk, first));
   }
 
   // Parameter gradients, and the coefficients of the input's.
@@ -449,7 +455,7 @@ class BackwardPass : public Pass {
   }
 
   void gradient(const Task& task) {
-    kernels_.gradient(tensors_, geometry_.tile(task), coefficients_.from(geometry_.firstChannel(task.tile)));
+    writing_.gradient(tensors_, geometry_.tile(task), coefficients_.from(geometry_.firstChannel(task.tile)));
   }
 
   const Backward& call_;

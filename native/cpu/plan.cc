@@ -16,6 +16,7 @@ constexpr int64_t kEnoughTasks = 8;            // to keep some threads busy
 constexpr int64_t kSmallProblem = 64 << 10;    // bytes below which one task is as good as many
 constexpr int64_t kLongRun = 128;              // inner dimension from which runs alone fill vectors well
 constexpr int64_t kShortRun = 16;              // below it columns always win
+constexpr int64_t kWrittenRun = 32;            // the same for writing, where vectors may belong to two runs
 constexpr int64_t kFewRows = 8;                // too few rows to make columns of a middling inner dimension worthwhile
 constexpr int64_t kManyValues = 1024;          // of a channel in one chunk, before which the work per channel counts
 constexpr int64_t kNarrowTile = 256;           // columns below which rows are read in pieces too short
@@ -32,6 +33,9 @@ int64_t powerOfTwoFrom(int64_t least) {
 }
 
 bool usesColumns(const Problem& p) { return p.inner < kShortRun || (p.inner < kLongRun && p.outer >= kFewRows); }
+
+// Only what sums columns has tiles narrow enough to write them.
+bool writesColumns(const Problem& p) { return usesColumns(p) && p.inner < kWrittenRun; }
 
 // Channels a column tile may have at most, in steps that keep its borders on cache lines.
 int64_t columnChannels(const Problem& p, int64_t limit) {
@@ -122,14 +126,16 @@ Plan planReduction(const Problem& p, int64_t tensorsRead) {
   bytes.channel = p.valuesPerChannel() * elementBytes;
   bytes.tensor = p.size() * elementBytes;
   bytes.tensorsRead = tensorsRead;
-  return usesColumns(p) ? planColumns(p, bytes) : planRuns(p, bytes);
+  Plan plan = usesColumns(p) ? planColumns(p, bytes) : planRuns(p, bytes);
+  plan.writesColumns = writesColumns(p);
+  return plan;
 }
 
 Plan planElementwise(const Problem& p) {
   Plan plan;
   const int64_t runBytes = p.inner * static_cast<int64_t>(sizeOf(p.dtype));
-  plan.columns = usesColumns(p);
-  if (plan.columns) {
+  plan.writesColumns = writesColumns(p);
+  if (plan.writesColumns) {
     cutChannels(plan, p, columnChannels(p, p.channels));
     cutRows(plan, p, runBytes);
   } else {

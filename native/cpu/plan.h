@@ -10,7 +10,8 @@ namespace cuda_batchnorm::cpu {
 // Tiles are groups of channels. Each is cut into chunks: of the rows of the [outer, channels * inner] matrix, or of single runs of
 // `inner` values where those are long.
 struct Plan {
-  bool columns = false;   // which family of kernels: see kernels/kernels.h
+  bool columns = false;  // which family of kernels takes the sums, and which one writes: see kernels/kernels.h
+  bool writesColumns = false;
   bool resident = false;  // a tile fits the cache: one task reads it from memory once and does everything
   int64_t channelsPerTile = 1;
   int64_t tiles = 1;

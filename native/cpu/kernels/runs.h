@@ -19,23 +19,28 @@ constexpr int64_t kRunsAtOnce = 4;
 // One where the code for a vector is long, and its arithmetic takes the time.
 constexpr int64_t runsAtOnce(GradientSource source) { return source == GradientSource::Other ? 1 : kRunsAtOnce; }
 constexpr int64_t runsAtOnce(ActivationKind kind, Residual residual) {
-  if (kind == ActivationKind::LeakyRelu && residual == Residual::Yes) return 1;  // GCC 12 breaks down over more masks with SSE2
+  if (kind != ActivationKind::Identity && residual == Residual::Yes) return 1;  // GCC 12 breaks down over more masks with SSE2
   return kind == ActivationKind::Other ? 1 : kRunsAtOnce;
+}
+
+// Calls body(row group) for groups of n rows, or of one.
+template <class S, int64_t n, class Body>
+KERNEL_INLINE void forEachRowOfRuns(const Tile& tile, Body body) {
+  const bool apart = tile.columns() < tile.stride && tile.stride * (int64_t)sizeof(S) >= kPage;
+  const bool alike = tile.stride % Simd<Compute<S>>::kWidth == 0;  // vectors of all rows begin at the same columns
+  int64_t row = 0;
+  if constexpr (n > 1) {
+    for (; apart && alike && row + n <= tile.rows; row += n) body(RowGroup<n>{tile.offset + row * tile.stride, tile.stride});
+  }
+  for (; row < tile.rows; ++row) body(RowGroup<1>{tile.offset + row * tile.stride, 0});
 }
 
 // Calls body(row group at the first element of its runs, channel of the tile) for each channel of each group of n rows, or of one.
 template <class S, int64_t n, class Body>
 KERNEL_INLINE void forEachRun(const Tile& tile, Body body) {
-  const auto takeRows = [&](auto rows) KERNEL_LAMBDA {
+  forEachRowOfRuns<S, n>(tile, [&](auto rows) KERNEL_LAMBDA {
     for (int64_t c = 0; c < tile.channels; ++c) body(rows.at(c * tile.inner), c);
-  };
-  const bool apart = tile.columns() < tile.stride && tile.stride * (int64_t)sizeof(S) >= kPage;
-  const bool alike = tile.stride % Simd<Compute<S>>::kWidth == 0;  // vectors of all rows begin at the same columns
-  int64_t row = 0;
-  if constexpr (n > 1) {
-    for (; apart && alike && row + n <= tile.rows; row += n) takeRows(RowGroup<n>{tile.offset + row * tile.stride, tile.stride});
-  }
-  for (; row < tile.rows; ++row) takeRows(RowGroup<1>{tile.offset + row * tile.stride, 0});
+  });
 }
 
 template <class S>
@@ -222,6 +227,63 @@ KERNEL_INLINE BackwardVectors<VectorOf<S>> coefficients(const BackwardAffine& af
   return {coefficients<S>(affine.forward, channel), coefficient<S>(affine.slope, channel), coefficient<S>(affine.offset, channel)};
 }
 
+// Lanes of `before` where the mask is set, of `after` elsewhere.
+template <class M, class V>
+KERNEL_INLINE AffineVectors<V> select(M mask, const AffineVectors<V>& before, const AffineVectors<V>& after) {
+  return {select(mask, before.mean, after.mean), select(mask, before.scale, after.scale), select(mask, before.shift, after.shift)};
+}
+template <class M, class V>
+KERNEL_INLINE BackwardVectors<V> select(M mask, const BackwardVectors<V>& before, const BackwardVectors<V>& after) {
+  return {select(mask, before.forward, after.forward), select(mask, before.slope, after.slope), select(mask, before.offset, after.offset)};
+}
+
+// Calls body(column, coefficient vectors, lanes) for the vectors of a tile's row, which is written to `destination`. They begin where a
+// store is aligned, and so hold the end of one run and the beginning of the next where these meet: a part of each would be two stores.
+template <class S, class Affine, class Body>
+KERNEL_INLINE void forEachVectorOfRow(const S* destination, const Tile& tile, const Affine& affine, Body body) {
+  constexpr int64_t width = Simd<Compute<S>>::kWidth;
+  const int64_t misaligned = (int64_t)((uintptr_t)destination / sizeof(S) % (uintptr_t)width);
+  int64_t column = 0;
+  for (int64_t channel = 0; channel < tile.channels; ++channel) {
+    const auto vectors = coefficients<S>(affine, channel);
+    const int64_t end = (channel + 1) * tile.inner;
+    if (channel == 0 && misaligned != 0) {
+      body(column, vectors, Part{width - misaligned});
+      column = width - misaligned;
+    }
+    for (; column + width <= end; column += width) body(column, vectors, Whole{});
+    if (column >= end) continue;
+    if (channel + 1 == tile.channels) {
+      body(column, vectors, Part{end - column});
+    } else {
+      body(column, select(lanesBelow(end - column, VectorOf<S>{}), vectors, coefficients<S>(affine, channel + 1)), Whole{});
+      column += width;
+    }
+  }
+}
+
+// Writes body(element, coefficient vectors, lanes) of each element of a tile, n rows at once. Vectors that belong to two runs are one
+// more copy of its code; where that is long they are left out.
+template <class S, int64_t n, bool shared, class Affine, class Body>
+KERNEL_INLINE void writeRuns(S* destination, const Tile& tile, const Affine& affine, bool pastCaches, Body body) {
+  const auto write = [&](auto rows, const auto& vectors, auto lanes) KERNEL_LAMBDA {
+    storeRows(destination, rows, lanes, pastCaches, [&](int64_t at) KERNEL_LAMBDA { return body(at, vectors, lanes); });
+  };
+  if (shared && tile.inner >= Simd<Compute<S>>::kWidth) {
+    forEachRowOfRuns<S, n>(tile, [&](auto rows) KERNEL_LAMBDA {
+      forEachVectorOfRow((const S*)destination + rows.first, tile, affine,
+                         [&](int64_t column, const auto& vectors, auto lanes) KERNEL_LAMBDA { write(rows.at(column), vectors, lanes); });
+    });
+  } else {
+    forEachRun<S, 1>(tile, [&](auto run, int64_t channel) KERNEL_LAMBDA {
+      const auto vectors = coefficients<S>(affine, channel);
+      forEachAlignedVector((const S*)destination + run.first, tile.inner,
+                           [&](int64_t i, auto lanes) KERNEL_LAMBDA { write(run.at(i), vectors, lanes); });
+    });
+  }
+  if (pastCaches) finishStores();
+}
+
 template <class S>
 struct RunForward {
   const ForwardTensors& tensors;
@@ -231,14 +293,10 @@ struct RunForward {
   template <ActivationKind kind, Residual residual>
   void run() const {
     const ForwardTensors local = tensors;
-    forEachRun<S, runsAtOnce(kind, residual)>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
-      const auto vectors = coefficients<S>(affine, channel);
-      forEachAlignedVector((const S*)local.output + runs.first, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-        storeRows((S*)local.output, runs.at(i), lanes, local.largerThanCaches,
-                  [&](int64_t at) KERNEL_LAMBDA { return forwardVector<S, kind, residual>(local, at, vectors, lanes); });
-      });
-    });
-    if (local.largerThanCaches) finishStores();
+    writeRuns<S, runsAtOnce(kind, residual), kind != ActivationKind::Other>(
+        (S*)local.output, tile, affine, local.largerThanCaches, [&](int64_t i, const auto& vectors, auto lanes) KERNEL_LAMBDA {
+          return forwardVector<S, kind, residual>(local, i, vectors, lanes);
+        });
   }
 };
 
@@ -270,15 +328,11 @@ struct RunGradient {
 
   template <GradientSource source>
   void run() const {
+    constexpr int64_t n = runsAtOnce(source);
     const BackwardTensors local = tensors;
-    forEachRun<S, runsAtOnce(source)>(tile, [&](auto runs, int64_t channel) KERNEL_LAMBDA {
-      const auto vectors = coefficients<S>(affine, channel);
-      forEachAlignedVector((const S*)local.gradInput + runs.first, tile.inner, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-        storeRows((S*)local.gradInput, runs.at(i), lanes, local.largerThanCaches,
-                  [&](int64_t at) KERNEL_LAMBDA { return gradientVector<S, source>(local, at, vectors, lanes); });
-      });
-    });
-    if (local.largerThanCaches) finishStores();
+    writeRuns<S, n, n != 1>((S*)local.gradInput, tile, affine, local.largerThanCaches,
+                            [&](int64_t i, const auto& vectors, auto lanes)
+                                KERNEL_LAMBDA { return gradientVector<S, source>(local, i, vectors, lanes); });
   }
 };
 
