@@ -3,6 +3,7 @@
 // Two shapes of loop cover every problem [outer, channels, inner]:
 //   runs     inner is long: a channel is `outer` runs of `inner` contiguous values, with one set of coefficients.
 //   columns  inner is short or 1: a row of channels * inner contiguous values, each column with its own coefficients.
+// A problem may have its sums taken by one and its values written by the other.
 //
 // Pointers are void because the table is indexed by dtype. "Compute type" is double for float64 and float for the others.
 #pragma once
