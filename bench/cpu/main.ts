@@ -22,7 +22,7 @@ async function launch(order: Order): Promise<Found> {
     found = message;
   });
   child.send(order);
-  await once(child, 'exit');
+  await once(child, 'disconnect'); // when all messages are here, which 'exit' does not promise
   if (!found) throw new Error('Stopped: a launch ended without results');
   return found;
 }
