@@ -8,8 +8,8 @@
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
-// Rows summed in the compute type before the sum goes on in double. The errors of a few hundred lean one way where the sum grows: half as
-// many rows, half the error; a quarter would take up to a tenth more time.
+// Rows summed in the compute type before the sum goes on in double. Roundings of a growing sum lean one way: twice as many rows would
+// double the error, and half as many take more time.
 constexpr int64_t kRowsPerBlock = 128;
 
 // Rows taken together, by measurement: the more, the fewer loads of coefficients and accumulators, and the more places to read from.
