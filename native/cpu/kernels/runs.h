@@ -8,8 +8,8 @@
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 
-// Most vectors summed in a set of lanes before the sum goes on in double: so many roundings has each lane, whatever the instruction set.
-// There are as many sets as rows are taken at once.
+// Most vectors summed in a set of lanes before the sum goes on in double. Vectors are counted, not values, so that narrow ones do not give
+// a lane more roundings. There are as many sets as rows are taken at once.
 constexpr int64_t kVectorsPerBlock = 64;
 
 // Rows taken side by side where a tile's runs lie apart: each jump from one run to the next costs the prefetchers their lead, and the
