@@ -64,7 +64,7 @@ class Bench {
   void runKernel(int64_t i) const {
     const Kernels::ForDType& ofDType = kernels().forDType[static_cast<int>(problem_.dtype)];
     const Kernels::Family& family = plan_.writesColumns ? ofDType.columns : ofDType.runs;
-    const ForwardTensors tensors = {tensors_[0], nullptr, tensors_[2], nullptr, problem_.activation, exceedsCaches(problem_)};
+    const ForwardTensors tensors = {tensors_[0], nullptr, tensors_[2], nullptr, problem_.activation, plan_.pastCaches};
     const Task task = geometry_.task(i);
     const int64_t channel = geometry_.firstChannel(task.tile);
     family.forward(tensors, geometry_.tile(task), {row(0) + channel, row(1) + channel, row(2) + channel});

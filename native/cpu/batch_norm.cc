@@ -35,44 +35,8 @@ class Arena {
   size_t used_ = 0;
 };
 
-// Parameters and statistics go through double, some channels at a time: plain loops over short arrays, which compilers vectorize.
-constexpr int64_t kBlock = 64;
-
-class ChannelBlock {
- public:
-  ChannelBlock(DType dtype, int64_t first, int64_t count) : isDouble_(dtype == DType::Float64), first_(first), count_(count) {}
-
-  void read(const void* source, double whenAbsent, double* values) const {
-    if (source == nullptr) {
-      std::fill_n(values, count_, whenAbsent);
-    } else if (isDouble_) {
-      std::copy_n(static_cast<const double*>(source) + first_, count_, values);
-    } else {
-      const float* floats = static_cast<const float*>(source) + first_;
-      for (int64_t i = 0; i < count_; ++i) values[i] = static_cast<double>(floats[i]);
-    }
-  }
-
-  void write(void* destination, const double* values) const {
-    if (destination == nullptr) return;
-    if (isDouble_) {
-      std::copy_n(values, count_, static_cast<double*>(destination) + first_);
-    } else {
-      float* floats = static_cast<float*>(destination) + first_;
-      for (int64_t i = 0; i < count_; ++i) floats[i] = static_cast<float>(values[i]);
-    }
-  }
-
- private:
-  bool isDouble_;
-  int64_t first_, count_;
-};
-
-// Calls body(first, count) for blocks of the channels [first, end).
-template <class Body>
-void forEachBlock(int64_t first, int64_t end, Body body) {
-  for (; first < end; first += kBlock) body(first, std::min(kBlock, end - first));
-}
+// Channels whose own work is one task, where there is such work after all chunks are done.
+constexpr int64_t kChannelsPerTask = 256;
 
 double readElement(const void* values, DType dtype, int64_t i) {
   switch (dtype) {
@@ -90,59 +54,23 @@ double readElement(const void* values, DType dtype, int64_t i) {
 
 // ---- coefficients ----
 
+DType computeType(const Problem& p) { return p.dtype == DType::Float64 ? DType::Float64 : DType::Float32; }
+
 // An array of the compute type, one entry per channel.
-class CoefficientArray {
- public:
-  CoefficientArray(Arena& arena, const Problem& p) : dtype_(p.dtype == DType::Float64 ? DType::Float64 : DType::Float32) {
-    values_ = arena.take<char>(p.channels * static_cast<int64_t>(sizeOf(dtype_)));
-  }
+void* takeCoefficients(Arena& arena, const Problem& p) {
+  return arena.take<char>(p.channels * static_cast<int64_t>(sizeOf(computeType(p))));
+}
 
-  const void* from(int64_t channel) const { return values_ + static_cast<size_t>(channel) * sizeOf(dtype_); }
-  void set(int64_t first, int64_t count, const double* values) { ChannelBlock(dtype_, first, count).write(values_, values); }
+ForwardCoefficients takeForward(Arena& arena, const Problem& p) {
+  return {takeCoefficients(arena, p), takeCoefficients(arena, p), takeCoefficients(arena, p)};
+}
 
- private:
-  DType dtype_;
-  char* values_;
-};
-
-// A mean as a dtype sees it: x - high is exact or nearly so; low is what is left of the mean.
-struct SplitMean {
-  double high[kBlock], low[kBlock];
-
-  SplitMean(DType dtype, const double* mean, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-      high[i] = dtype == DType::Float64 ? mean[i] : static_cast<double>(static_cast<float>(mean[i]));
-      low[i] = std::isfinite(high[i]) ? mean[i] - high[i] : 0;
-    }
-  }
-};
-
-class ForwardCoefficients {
- public:
-  ForwardCoefficients(Arena& arena, const Problem& p) : mean_(arena, p), scale_(arena, p), shift_(arena, p) {}
-
-  void set(int64_t first, int64_t count, const SplitMean& mean, const double* scale, const double* bias) {
-    double shift[kBlock];
-    for (int64_t i = 0; i < count; ++i) shift[i] = bias[i] - mean.low[i] * scale[i];
-    mean_.set(first, count, mean.high);
-    scale_.set(first, count, scale);
-    shift_.set(first, count, shift);
-  }
-
-  Affine from(int64_t channel) const { return {mean_.from(channel), scale_.from(channel), shift_.from(channel)}; }
-
- private:
-  CoefficientArray mean_, scale_, shift_;
-};
-
-struct BackwardCoefficients {
-  ForwardCoefficients forward;
-  CoefficientArray slope, offset;
-
-  BackwardCoefficients(Arena& arena, const Problem& p) : forward(arena, p), slope(arena, p), offset(arena, p) {}
-
-  BackwardAffine from(int64_t channel) const { return {forward.from(channel), slope.from(channel), offset.from(channel)}; }
-};
+BackwardChannels takeBackward(Arena& arena, const Problem& p) {
+  return {{takeForward(arena, p), takeCoefficients(arena, p), takeCoefficients(arena, p)},
+          arena.take<double>(p.channels),
+          arena.take<double>(p.channels),
+          arena.take<double>(p.channels)};
+}
 
 // ---- what every pass has ----
 
@@ -164,21 +92,27 @@ class Pass {
         writing_(kernelsFor(p_, plan_.writesColumns)),
         arena_(workspace) {}
 
-  void forward(const Task& task, const ForwardTensors& tensors, const ForwardCoefficients& coefficients) const {
-    writing_.forward(tensors, geometry_.tile(task), coefficients.from(geometry_.firstChannel(task.tile)));
+  void forward(const Task& task, ForwardTensors tensors, const ForwardCoefficients& coefficients) const {
+    tensors.ahead = ahead(task);
+    writing_.forward(tensors, geometry_.tile(task), from(coefficients, geometry_.firstChannel(task.tile)));
   }
 
   // Calls body(first channel, end) for blocks of channels: work per channel after all chunks are measured.
   template <class Body>
   void runByChannels(ThreadPool& threads, Body body) const {
-    threads.run((p_.channels + kBlock - 1) / kBlock,
-                [&](int64_t block) { body(block * kBlock, std::min((block + 1) * kBlock, p_.channels)); });
+    threads.run((p_.channels + kChannelsPerTask - 1) / kChannelsPerTask,
+                [&](int64_t task) { body(task * kChannelsPerTask, std::min((task + 1) * kChannelsPerTask, p_.channels)); });
   }
 
-  // weight / sqrt(variance + eps)
-  void scaleOf(const double* weight, const double* variance, int64_t count, double* scale) const {
-    kernels().inverseDeviations(variance, p_.eps, scale, count);
-    for (int64_t i = 0; i < count; ++i) scale[i] *= weight[i];
+  // Elements from each value of a tile to one of the next, where that should be fetched while this one is written.
+  int64_t ahead(const Task& task) const { return plan_.fetchesAhead && task.tile + 1 < plan_.tiles ? plan_.channelsPerTile * p_.inner : 0; }
+
+  // Coefficients from a channel on.
+  Affine from(const ForwardCoefficients& all, int64_t channel) const {
+    return {from(all.mean, channel), from(all.scale, channel), from(all.shift, channel)};
+  }
+  const void* from(const void* coefficients, int64_t channel) const {
+    return static_cast<const char*>(coefficients) + static_cast<size_t>(channel) * sizeOf(computeType(p_));
   }
 
   const Problem& p_;
@@ -217,10 +151,10 @@ class TrainingPass : public Pass {
   TrainingPass(const TrainingForward& call, void* workspace)
       : Pass(call.problem, planReduction(call.problem, 1), workspace),
         call_(call),
-        coefficients_(arena_, p_),
+        coefficients_(takeForward(arena_, p_)),
         mean_(arena_.take<double>(plan_.chunks * p_.channels)),
         m2_(arena_.take<double>(plan_.chunks * p_.channels)),
-        tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation, exceedsCaches(p_)} {}
+        tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation, plan_.pastCaches} {}
 
   void run(ThreadPool& threads) {
     if (plan_.resident) {
@@ -265,48 +199,12 @@ class TrainingPass : public Pass {
   }
 
   // Statistics, running statistics and coefficients of some channels.
-  void finish(int64_t begin, int64_t end) {
-    mergeChunks(begin, end);
-    forEachBlock(begin, end, [&](int64_t first, int64_t count) {
-      for (int64_t c = first; c < first + count; ++c) {
-        if (needsPreciseMoments(mean_[c], m2_[c], p_)) preciseMoments(p_, call_.input, c, mean_[c], m2_[c]);
-      }
-      const double share = 1 / static_cast<double>(p_.valuesPerChannel());
-      double variance[kBlock], weight[kBlock], bias[kBlock], scale[kBlock];
-      for (int64_t i = 0; i < count; ++i) variance[i] = std::max(m2_[first + i], 0.) * share;
-
-      const ChannelBlock block(p_.parameterDtype, first, count);
-      block.read(call_.weight, 1, weight);
-      block.read(call_.bias, 0, bias);
-      scaleOf(weight, variance, count, scale);
-      coefficients_.set(first, count, SplitMean(p_.dtype, mean_ + first, count), scale, bias);
-      saveStatistics(first, count, variance);
-      updateRunning(first, count, variance);
-    });
-  }
-
-  void saveStatistics(int64_t first, int64_t count, const double* variance) const {
-    const SplitMean mean(p_.parameterDtype, mean_ + first, count);
-    const double* const rows[kStatisticsRows] = {mean.high, mean.low, variance};
-    for (int64_t row = 0; row < kStatisticsRows; ++row) {
-      ChannelBlock(p_.parameterDtype, row * p_.channels + first, count).write(call_.statistics, rows[row]);
+  void finish(int64_t first, int64_t end) {
+    mergeChunks(first, end);
+    for (int64_t c = first; c < end; ++c) {
+      if (needsPreciseMoments(mean_[c], m2_[c], p_)) preciseMoments(p_, call_.input, c, mean_[c], m2_[c]);
     }
-  }
-
-  void updateRunning(int64_t first, int64_t count, const double* variance) const {
-    const auto values = static_cast<double>(p_.valuesPerChannel());
-    // One value per channel has no unbiased variance; its biased one, 0, stands in.
-    const double correction = call_.unbiasedRunningVariance && values > 1 ? values / (values - 1) : 1;
-    const ChannelBlock block(p_.parameterDtype, first, count);
-    const auto update = [&](void* running, const double* batch, double factor) {
-      if (running == nullptr) return;
-      double updated[kBlock];
-      block.read(running, 0, updated);
-      for (int64_t i = 0; i < count; ++i) updated[i] = (1 - call_.momentum) * updated[i] + call_.momentum * (factor * batch[i]);
-      block.write(running, updated);
-    };
-    update(call_.runningMean, mean_ + first, 1);
-    update(call_.runningVariance, variance, correction);
+    kernels().channels.training(call_, mean_, m2_, coefficients_, first, end);
   }
 
   const TrainingForward& call_;
@@ -323,20 +221,11 @@ class InferencePass : public Pass {
   InferencePass(const InferenceForward& call, void* workspace)
       : Pass(call.problem, planElementwise(call.problem), workspace),
         call_(call),
-        coefficients_(arena_, p_),
-        tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation, exceedsCaches(p_)} {}
+        coefficients_(takeForward(arena_, p_)),
+        tensors_{call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), p_.activation, plan_.pastCaches} {}
 
   void run(ThreadPool& threads) {
-    forEachBlock(0, p_.channels, [&](int64_t first, int64_t count) {
-      double mean[kBlock], variance[kBlock], weight[kBlock], bias[kBlock], scale[kBlock];
-      const ChannelBlock block(p_.parameterDtype, first, count);
-      block.read(call_.mean, 0, mean);
-      block.read(call_.variance, 1, variance);
-      block.read(call_.weight, 1, weight);
-      block.read(call_.bias, 0, bias);
-      scaleOf(weight, variance, count, scale);
-      coefficients_.set(first, count, SplitMean(p_.dtype, mean, count), scale, bias);
-    });
+    kernels().channels.inference(call_, coefficients_, 0, p_.channels);
     threads.run(geometry_.tasks(), [this](int64_t i) { forward(geometry_.task(i), tensors_, coefficients_); });
   }
 
@@ -353,14 +242,11 @@ class BackwardPass : public Pass {
   BackwardPass(const Backward& call, void* workspace)
       : Pass(call.problem, planReduction(call.problem, 2), workspace),
         call_(call),
-        coefficients_(arena_, p_),
-        scale_(arena_.take<double>(p_.channels)),
-        unit_(arena_.take<double>(p_.channels)),
-        low_(arena_.take<double>(p_.channels)),
+        channels_(takeBackward(arena_, p_)),
         sums_(arena_.take<GradientSums>(plan_.chunks * p_.channels)),
         tensors_{call.gradOutput, call.input,        call.residual, static_cast<const uint8_t*>(call.mask),
                  call.gradInput,  call.gradResidual, p_.activation, call.constantStatistics,
-                 call.inPlace,    exceedsCaches(p_)} {}
+                 call.inPlace,    plan_.pastCaches} {}
 
   void run(ThreadPool& threads) {
     if (plan_.resident) {
@@ -388,81 +274,39 @@ class BackwardPass : public Pass {
  private:
   bool needsSums() const { return !call_.constantStatistics || call_.gradWeight != nullptr || call_.gradBias != nullptr; }
 
+  BackwardAffine coefficientsFrom(int64_t channel) const {
+    const BackwardCoefficients& all = channels_.coefficients;
+    return {from(all.forward, channel), from(all.slope, channel), from(all.offset, channel)};
+  }
+
   GradientSums* sums(int64_t chunk, int64_t channel) const { return sums_ + chunk * p_.channels + channel; }
 
-  void prepare(int64_t begin, int64_t end) {
-    forEachBlock(begin, end, [&](int64_t first, int64_t count) {
-      double mean[kBlock], meanLow[kBlock], variance[kBlock], weight[kBlock], bias[kBlock], inverse[kBlock];
-      const ChannelBlock block(p_.parameterDtype, first, count);
-      block.read(call_.mean, 0, mean);
-      block.read(call_.meanLow, 0, meanLow);
-      block.read(call_.variance, 1, variance);
-      block.read(call_.weight, 1, weight);
-      block.read(call_.bias, 0, bias);
-      kernels().inverseDeviations(variance, p_.eps, inverse, count);
-      for (int64_t i = 0; i < count; ++i) {
-        mean[i] += meanLow[i];
-        // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
-        const bool overflowed = !call_.constantStatistics && std::isinf(variance[i]);
-        if (overflowed) inverse[i] = std::nan("");
-        scale_[first + i] = weight[i] * inverse[i];
-        unit_[first + i] = call_.inPlace ? reciprocal(weight[i]) : inverse[i];
-      }
-      const SplitMean split(p_.dtype, call_.inPlace ? bias : mean, count);
-      std::copy_n(split.low, count, low_ + first);
-      coefficients_.forward.set(first, count, split, scale_ + first, bias);
-    });
-  }
-
-  // 0 where there is none.
-  static double reciprocal(double weight) {
-    const double quotient = 1 / weight;
-    return std::isfinite(quotient) ? quotient : 0;
-  }
+  void prepare(int64_t first, int64_t end) { kernels().channels.prepareBackward(call_, channels_, first, end); }
 
   void sum(const Task& task) {
     const int64_t first = geometry_.firstChannel(task.tile);
-    summing_.gradientSums(tensors_, geometry_.tile(task), coefficients_.from(first), sums(task.chunk, first));
+    summing_.gradientSums(tensors_, geometry_.tile(task), coefficientsFrom(first), sums(task.chunk, first));
   }
 
   // Parameter gradients, and the coefficients of the input's.
-  void finish(int64_t begin, int64_t end) {
+  void finish(int64_t first, int64_t end) {
     for (int64_t chunk = 1; chunk < plan_.chunks; ++chunk) {
-      for (int64_t c = begin; c < end; ++c) {
+      for (int64_t c = first; c < end; ++c) {
         sums(0, c)->sum += sums(chunk, c)->sum;
         sums(0, c)->dot += sums(chunk, c)->dot;
       }
     }
-    forEachBlock(begin, end, [&](int64_t first, int64_t count) {
-      const double share = 1 / static_cast<double>(p_.valuesPerChannel());
-      double gradWeight[kBlock], gradBias[kBlock], slope[kBlock], offset[kBlock];
-      for (int64_t i = 0; i < count; ++i) {
-        const int64_t c = first + i;
-        gradBias[i] = sums(0, c)->sum;
-        // The kernels subtract the high part of the mean only; the low part's share is a multiple of the plain sum.
-        gradWeight[i] = (sums(0, c)->dot - low_[c] * gradBias[i]) * unit_[c];
-        slope[i] = -scale_[c] * unit_[c] * gradWeight[i] * share;
-        offset[i] = -scale_[c] * gradBias[i] * share - slope[i] * low_[c];
-        // A weight of 0 leaves nothing of the input in the output. What gradient it has is then unknown; the input's does not ask.
-        if (call_.inPlace && unit_[c] == 0) gradWeight[i] = std::nan("");
-      }
-      const ChannelBlock block(p_.parameterDtype, first, count);
-      block.write(call_.gradWeight, gradWeight);
-      block.write(call_.gradBias, gradBias);
-      coefficients_.slope.set(first, count, slope);
-      coefficients_.offset.set(first, count, offset);
-    });
+    kernels().channels.finishBackward(call_, channels_, sums_, first, end);
   }
 
   void gradient(const Task& task) {
-    writing_.gradient(tensors_, geometry_.tile(task), coefficients_.from(geometry_.firstChannel(task.tile)));
+    BackwardTensors tensors = tensors_;
+    tensors.ahead = ahead(task);
+    writing_.gradient(tensors, geometry_.tile(task), coefficientsFrom(geometry_.firstChannel(task.tile)));
   }
 
   const Backward& call_;
-  BackwardCoefficients coefficients_;
-  double* scale_;       // [channels]: weight / sqrt(variance + eps)
-  double* unit_;        // [channels]: the normalized value is (x - mean) times this, with x and mean as the kernels have them
-  double* low_;         // [channels]: what the rounded mean leaves
+  BackwardChannels channels_;
   GradientSums* sums_;  // [chunks, channels]
   BackwardTensors tensors_;
 };

@@ -22,7 +22,9 @@ constexpr int64_t kManyValues = 1024;          // of a channel in one chunk, bef
 constexpr int64_t kNarrowTile = 256;           // columns below which rows are read in pieces too short
 constexpr int64_t kLongSegment = 12 << 10;     // contiguous bytes from which jumps between them cost little
 constexpr int64_t kSecondLevel = 4 << 20;      // bytes that second-level caches may keep in good part
-constexpr int64_t kThirdLevel = 64 << 20;      // bytes that third-level caches may keep in good part
+constexpr int64_t kThirdLevel = 34 << 20;      // bytes that third-level caches may keep in good part
+constexpr int64_t kFarAway = 16 << 20;         // bytes from which it pays to ask for a resident tile ahead of time
+constexpr int64_t kStreamed = 43 << 20;        // bytes from which what is only written had better not push the rest out of the caches
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -83,6 +85,8 @@ struct Footprint {
   int64_t run, channel, tensor;  // bytes
   int64_t tensorsRead;
 
+  int64_t read() const { return tensorsRead * tensor; }
+  int64_t moved() const { return read() + tensor; }
   bool small() const { return tensor <= kSmallProblem; }
   int64_t fitting() const { return kResidentBytes / channel; }  // channels in a resident tile
   // Channels of a tile when there are just enough tiles.
@@ -106,8 +110,7 @@ Plan planRuns(const Problem& p, const Footprint& bytes) {
   Plan plan;
   const bool fits = bytes.fitting() >= 1 && (bytes.small() || p.channels >= kEnoughTasks / 2);
   const bool scattered = p.outer > 1 && bytes.run < kLongSegment;
-  const int64_t bytesRead = bytes.tensorsRead * bytes.tensor;
-  plan.resident = fits && !(scattered && bytesRead > kSecondLevel && bytesRead <= kThirdLevel);
+  plan.resident = fits && !(scattered && bytes.read() > kSecondLevel && bytes.moved() <= kThirdLevel);
   if (plan.resident) {
     const int64_t some = std::max(kSmallProblem / bytes.channel, ceilDiv(kLongSegment, bytes.run));
     cutChannels(plan, p, std::clamp<int64_t>(some, 1, std::min(std::max<int64_t>(2, bytes.fitting() / 2), bytes.shared(p))));
@@ -128,6 +131,8 @@ Plan planReduction(const Problem& p, int64_t tensorsRead) {
   bytes.tensorsRead = tensorsRead;
   Plan plan = usesColumns(p) ? planColumns(p, bytes) : planRuns(p, bytes);
   plan.writesColumns = writesColumns(p);
+  plan.fetchesAhead = plan.resident && bytes.moved() > kFarAway;
+  plan.pastCaches = bytes.moved() > kThirdLevel;
   return plan;
 }
 
@@ -141,9 +146,8 @@ Plan planElementwise(const Problem& p) {
   } else {
     cutStream(plan, p, runBytes, 1);
   }
+  plan.pastCaches = 2 * p.size() * static_cast<int64_t>(sizeOf(p.dtype)) > kStreamed;
   return plan;
 }
-
-bool exceedsCaches(const Problem& p) { return 3 * p.size() * static_cast<int64_t>(sizeOf(p.dtype)) > kThirdLevel; }
 
 }  // namespace cuda_batchnorm::cpu

@@ -12,7 +12,9 @@ namespace cuda_batchnorm::cpu {
 struct Plan {
   bool columns = false;  // which family of kernels takes the sums, and which one writes: see kernels/kernels.h
   bool writesColumns = false;
-  bool resident = false;  // a tile fits the cache: one task reads it from memory once and does everything
+  bool resident = false;      // a tile fits the cache: one task reads it from memory once and does everything
+  bool fetchesAhead = false;  // a resident tile's successor is asked for while the tile is written
+  bool pastCaches = false;    // what is written goes past the caches, whose room the tensors that are read need
   int64_t channelsPerTile = 1;
   int64_t tiles = 1;
   int64_t rowsPerChunk = 1;
@@ -26,8 +28,5 @@ Plan planReduction(const Problem& problem, int64_t tensorsRead);
 
 // For operations that write each value from its own inputs.
 Plan planElementwise(const Problem& problem);
-
-// Whether three tensors of this size, as backward has them, are more than caches are likely to hold.
-bool exceedsCaches(const Problem& problem);
 
 }  // namespace cuda_batchnorm::cpu

@@ -229,7 +229,7 @@ struct ColumnForward {
     forEachFold(tile, [&](const FoldedTile& fold) {
       const ColumnAffine<Compute<S>> coefficients(affine, fold);
       const int64_t columns = fold.columns();
-      const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.output, fold);
+      const bool pastCaches = local.pastCaches && wholeVectors((const S*)local.output, fold);
       // One row where masks may be written too: GCC 12 breaks down over two of them with SSE2.
       constexpr int64_t kRows = residual != Residual::No && kind != ActivationKind::Identity ? 1 : kRowsWritten;
       RowGroups<S, kRows>(fold).forEach([&](auto rows) KERNEL_LAMBDA {
@@ -240,7 +240,7 @@ struct ColumnForward {
         });
       });
     });
-    if (local.largerThanCaches) finishStores();
+    if (local.pastCaches) finishStores();
   }
 };
 
@@ -296,7 +296,7 @@ struct ColumnGradient {
       const ColumnAffine<C, true, usesTransform(source)> coefficients(affine.forward, fold);
       const ColumnCoefficients<C> slope(affine.slope, fold);
       const ColumnCoefficients<C> offset(affine.offset, fold);
-      const bool pastCaches = local.largerThanCaches && wholeVectors((const S*)local.gradInput, fold);
+      const bool pastCaches = local.pastCaches && wholeVectors((const S*)local.gradInput, fold);
       constexpr int64_t kRows = source == GradientSource::Other ? 1 : kRowsWritten;
       forEachPart(fold.columns(), [&](int64_t begin, int64_t columns) KERNEL_LAMBDA {
         RowGroups<S, kRows>(fold).forEach([&](auto rows) KERNEL_LAMBDA {
@@ -309,7 +309,7 @@ struct ColumnGradient {
         });
       });
     });
-    if (local.largerThanCaches) finishStores();
+    if (local.pastCaches) finishStores();
   }
 };
 

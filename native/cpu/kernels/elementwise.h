@@ -98,9 +98,16 @@ struct BackwardVectors {
 // Perhaps: asked for each vector, so that the code of the rarer activations, which is long, is there once.
 enum class Residual { No, Yes, Perhaps };
 
+// Asks for what will be read next, into the second-level cache: the first one is for what is worked on now.
+template <class S>
+KERNEL_INLINE void fetchAhead(const void* tensor, int64_t i, int64_t ahead) {
+  if (ahead != 0) __builtin_prefetch((const S*)tensor + i + ahead, 0, 2);
+}
+
 template <class S, ActivationKind kind, Residual residual, class Lanes>
 KERNEL_INLINE VectorOf<S> forwardVector(const ForwardTensors& tensors, int64_t i, const AffineVectors<VectorOf<S>>& affine, Lanes lanes) {
   using C = Compute<S>;
+  fetchAhead<S>(tensors.input, i, tensors.ahead);
   VectorOf<S> z = affine.apply(load((const S*)tensors.input + i, lanes));
   if (residual == Residual::Yes || (residual == Residual::Perhaps && tensors.residual)) {
     z += load((const S*)tensors.residual + i, lanes);
@@ -158,6 +165,8 @@ KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, 
 template <class S, GradientSource source, class Lanes>
 KERNEL_INLINE VectorOf<S> gradientVector(const BackwardTensors& tensors, int64_t i, const BackwardVectors<VectorOf<S>>& affine,
                                          Lanes lanes) {
+  fetchAhead<S>(tensors.input, i, tensors.ahead);
+  fetchAhead<S>(tensors.gradOutput, i, tensors.ahead);
   const VectorOf<S> x = loadInput<S, source>(tensors, i, lanes);
   const VectorOf<S> dz = preActivationGradient<S, source>(tensors, i, x, affine.forward, lanes);
   if (tensors.gradResidual) store((S*)tensors.gradResidual + i, dz, lanes);

@@ -6,12 +6,13 @@
 // A problem may have its sums taken by one and its values written by the other.
 //
 // Pointers are void because the table is indexed by dtype. "Compute type" is double for float64 and float for the others.
+//
+// What is computed once per channel is the third part.
 #pragma once
 
 #include <cstdint>
 
-#include "../../core/activation.h"
-#include "../../core/dtype.h"
+#include "../../core/operation.h"
 
 namespace cuda_batchnorm::cpu {
 
@@ -46,7 +47,8 @@ struct ForwardTensors {
   void* output;
   uint8_t* mask;  // may be null; 1 where the pre-activation is not below or at 0
   Activation activation;
-  bool largerThanCaches;  // output had better not push the others out of the caches
+  bool pastCaches;    // output had better not push the others out of the caches
+  int64_t ahead = 0;  // elements from what is read to what had better come closer meanwhile, to be read next; 0: nothing
 };
 
 struct BackwardTensors {
@@ -59,7 +61,8 @@ struct BackwardTensors {
   Activation activation;
   bool constantStatistics;  // slope and offset are not applied
   bool inPlace;
-  bool largerThanCaches;  // gradInput had better not push the others out of the caches
+  bool pastCaches;    // as in ForwardTensors
+  int64_t ahead = 0;  // as in ForwardTensors
 };
 
 // Coefficients of backward, arrays as in Affine. With dz the gradient at the pre-activation:
@@ -77,11 +80,41 @@ struct GradientSums {
   double dot = 0;
 };
 
+// Where the coefficients of all channels are put.
+struct ForwardCoefficients {
+  void* mean;
+  void* scale;
+  void* shift;
+};
+
+struct BackwardCoefficients {
+  ForwardCoefficients forward;
+  void* slope;
+  void* offset;
+};
+
+// What backward knows of all channels before it has their sums.
+struct BackwardChannels {
+  BackwardCoefficients coefficients;
+  double* scale;  // weight / sqrt(variance + eps)
+  double* unit;   // the normalized value is (x - mean) times this, with x and mean as the kernels have them
+  double* low;    // what the rounded mean leaves
+};
+
 struct Kernels {
   const char* name;
 
-  // 1 / sqrt(variance + eps), for each of `count` channels.
-  void (*inverseDeviations)(const double* variance, double eps, double* inverse, int64_t count);
+  // For the channels [first, end) of a problem. Arrays have an entry for each channel of the problem.
+  struct Channels {
+    // From a batch's means and sums of squared deviations: statistics, running statistics and coefficients.
+    void (*training)(const TrainingForward& call, const double* mean, const double* m2, const ForwardCoefficients& coefficients,
+                     int64_t first, int64_t end);
+    void (*inference)(const InferenceForward& call, const ForwardCoefficients& coefficients, int64_t first, int64_t end);
+    // Before the sums are taken, and after: then the gradients of the parameters too.
+    void (*prepareBackward)(const Backward& call, const BackwardChannels& channels, int64_t first, int64_t end);
+    void (*finishBackward)(const Backward& call, const BackwardChannels& channels, const GradientSums* sums, int64_t first, int64_t end);
+  };
+  Channels channels;
 
   // Arrays of results have an entry for each channel of the tile.
   struct Family {

@@ -294,7 +294,7 @@ struct RunForward {
   void run() const {
     const ForwardTensors local = tensors;
     writeRuns<S, runsAtOnce(kind, residual), kind != ActivationKind::Other>(
-        (S*)local.output, tile, affine, local.largerThanCaches, [&](int64_t i, const auto& vectors, auto lanes) KERNEL_LAMBDA {
+        (S*)local.output, tile, affine, local.pastCaches, [&](int64_t i, const auto& vectors, auto lanes) KERNEL_LAMBDA {
           return forwardVector<S, kind, residual>(local, i, vectors, lanes);
         });
   }
@@ -330,7 +330,7 @@ struct RunGradient {
   void run() const {
     constexpr int64_t n = runsAtOnce(source);
     const BackwardTensors local = tensors;
-    writeRuns<S, n, n != 1>((S*)local.gradInput, tile, affine, local.largerThanCaches,
+    writeRuns<S, n, n != 1>((S*)local.gradInput, tile, affine, local.pastCaches,
                             [&](int64_t i, const auto& vectors, auto lanes)
                                 KERNEL_LAMBDA { return gradientVector<S, source>(local, i, vectors, lanes); });
   }

@@ -1,5 +1,6 @@
 // The one source behind every instruction set: a file that defines KERNEL_NAMESPACE and includes this is a set of kernels.
 
+#include "channels.h"
 #include "columns.h"
 #include "conversion.h"
 #include "kernels.h"
@@ -35,15 +36,10 @@ constexpr Kernels::ForDType forDType() {
           {convertRun<float, S>, convertRun<double, S>, convertRun<Float16, S>, convertRun<BFloat16, S>}};
 }
 
-void inverseDeviations(const double* variance, double eps, double* inverse, int64_t count) {
-  forEachVector<double>(count, [&](int64_t i, auto lanes) KERNEL_LAMBDA {
-    store(inverse + i, 1. / squareRoot(load(variance + i, lanes) + broadcast(eps)), lanes);
-  });
-}
-
 const Kernels& table() {
-  static constexpr Kernels kTable = {
-      KERNEL_NAME(KERNEL_NAMESPACE), inverseDeviations, {forDType<float>(), forDType<double>(), forDType<Float16>(), forDType<BFloat16>()}};
+  static constexpr Kernels kTable = {KERNEL_NAME(KERNEL_NAMESPACE),
+                                     {trainingChannels, inferenceChannels, prepareChannels, finishChannels},
+                                     {forDType<float>(), forDType<double>(), forDType<Float16>(), forDType<BFloat16>()}};
   return kTable;
 }
 

@@ -1,0 +1,61 @@
+// The three operations of batch normalization as every backend is asked for them. Pointers are memory of the device.
+#pragma once
+
+#include <cstdint>
+
+#include "problem.h"
+
+namespace cuda_batchnorm {
+
+// Statistics of one batch, as training saves them for backward: [3, channels] of the parameter dtype.
+// Rows: mean (high part), mean (low part: the true mean is high + low), biased variance. cuDNN saves two: mean, 1 / sqrt(variance + eps).
+constexpr int64_t kStatisticsRows = 3;
+
+struct TrainingForward {
+  Problem problem;
+  const void* input = nullptr;
+  const void* residual = nullptr;  // may be null: added before the activation
+  const void* weight = nullptr;    // may be null: 1
+  const void* bias = nullptr;      // may be null: 0
+  void* output = nullptr;          // may equal input
+  void* statistics = nullptr;      // [3, channels]; always written
+  void* mask = nullptr;            // may be null; maskBytes() bytes: the side of 0 of the pre-activation, for backward
+  void* runningMean = nullptr;     // both or neither; updated in place
+  void* runningVariance = nullptr;
+  double momentum = 0;  // weight of the new value
+  bool unbiasedRunningVariance = true;
+};
+
+struct InferenceForward {
+  Problem problem;
+  const void* input = nullptr;
+  const void* residual = nullptr;
+  const void* mean = nullptr;
+  const void* variance = nullptr;
+  const void* weight = nullptr;
+  const void* bias = nullptr;
+  void* output = nullptr;
+  void* mask = nullptr;
+};
+
+struct Backward {
+  Problem problem;
+  bool constantStatistics = false;  // true: mean and variance were given, as in eval mode
+  bool inPlace = false;             // the output took the input's place; without residual, of identity or leakyRelu
+  const void* gradOutput = nullptr;
+  const void* input = nullptr;     // with inPlace: the output
+  const void* output = nullptr;    // of the forward pass; cuDNN reads it where there is an activation
+  const void* residual = nullptr;  // needed when it was added, the activation is not the identity and there is no mask
+  const void* mask = nullptr;
+  const void* mean = nullptr;      // [channels]
+  const void* meanLow = nullptr;   // [channels], may be null: 0
+  const void* variance = nullptr;  // [channels], biased
+  const void* weight = nullptr;
+  const void* bias = nullptr;  // the activation gradient needs it
+  void* gradInput = nullptr;
+  void* gradWeight = nullptr;    // may be null
+  void* gradBias = nullptr;      // may be null
+  void* gradResidual = nullptr;  // may be null
+};
+
+}  // namespace cuda_batchnorm
