@@ -6,7 +6,8 @@
 // it again; backward likewise with two tensors. There are several ways to do so, and which is the fastest depends on the machine:
 //   in order    all is read in the order of memory, a part by each thread; the threads meet; all is read again and written, in the same
 //               order or from the end, which is still in the caches. The same split by rows of memory or by channels.
-//   in tiles    a tile of channels that fits the caches is read, and then read again and written, before the next.
+//   in tiles    a tile of channels that fits the caches is read, and then read again and written, before the next; which may be fetched
+//               meanwhile.
 // Each of them takes one row after the other, or several at once, and writes through the caches or past them. All are tried, taking turns,
 // when a problem is first asked for, and the one with the least median is what answers.
 #include <iostream>
@@ -52,10 +53,11 @@ struct Way {
   bool byChannels;    // how the threads share the tensor: by channels or by rows
   bool reverse;       // in order: read again from the end
   Grouping grouping;
-  bool past;  // writes past the caches
+  bool past;           // writes past the caches
+  bool ahead = false;  // in tiles: fetches the next one while one is written
 
   std::string name() const {
-    const std::string kind = tileBytes > 0 ? "in tiles of " + std::to_string(tileBytes >> 10) + " KiB"
+    const std::string kind = tileBytes > 0 ? "in tiles of " + std::to_string(tileBytes >> 10) + " KiB" + (ahead ? " fetched ahead" : "")
                                            : std::string("in order, shared by ") + (byChannels ? "channels" : "rows");
     const auto rows = [](int count) { return count == 1 ? std::string("one row") : std::to_string(count) + " rows"; };
     return kind + (reverse ? ", again from the end" : "") + ", " + rows(grouping.read) + " read and " + rows(grouping.write) +
@@ -75,7 +77,8 @@ std::vector<Way> waysOf(Operation operation, const Matrix& matrix) {
       }
       if (operation == Operation::Inference) continue;
       for (int64_t bytes = 128 << 10; bytes <= 1024 << 10; bytes *= 2) {
-        if (matrix.channelBytes() <= bytes) ways.push_back({bytes, true, false, grouping, past == 1});
+        if (matrix.channelBytes() > bytes) continue;
+        for (int ahead = 0; ahead < 2; ahead++) ways.push_back({bytes, true, false, grouping, past == 1, ahead == 1});
       }
     }
   }
@@ -143,9 +146,10 @@ class Floor {
     if (operation_ == Operation::Inference) {
       for (const Block& piece : pieces) run(passes_.write, piece);
     } else if (way_.tileBytes > 0) {
-      for (const Block& piece : pieces) {
-        run(passes_.read, piece);
-        run(passes_.write, piece);
+      for (size_t i = 0; i < pieces.size(); i++) {
+        const bool last = i + 1 == pieces.size();
+        run(passes_.read, pieces[i]);
+        run(passes_.write, pieces[i], way_.ahead && !last ? pieces[i + 1].column - pieces[i].column : 0);
       }
     } else {
       for (const Block& piece : pieces) run(passes_.read, piece);
@@ -161,7 +165,11 @@ class Floor {
 #endif
   }
 
-  void run(Pass pass, const Block& piece) const { pass(tensors_, piece, matrix_.columns, way_.grouping.apart); }
+  void run(Pass pass, const Block& piece, int64_t ahead = 0) const {
+    Tensors tensors = tensors_;
+    tensors.ahead = ahead;
+    pass(tensors, piece, matrix_.columns, way_.grouping.apart);
+  }
 
   // What the thread works on, in order.
   std::vector<Block> piecesOf(int part) const {

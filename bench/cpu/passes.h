@@ -53,6 +53,7 @@ struct Tensors {
   const float* x;
   const float* gradient;  // read in backward only
   float* out;
+  int64_t ahead = 0;  // floats from what is read to what the second-level cache is to fetch while all is written; 0: nothing
 };
 
 // Some of the columns of some rows. A run begins at the first column, and after each `run` columns.
@@ -308,6 +309,10 @@ class WritePass {
 
  private:
   INLINE Line result(int64_t at, const Line (&coefficient)[kCoefficients]) const {
+    if (tensors_.ahead != 0) {
+      __builtin_prefetch(tensors_.x + at + tensors_.ahead, 0, 2);
+      if (backward) __builtin_prefetch(tensors_.gradient + at + tensors_.ahead, 0, 2);
+    }
     const Line x = load(tensors_.x + at);
     const Line gradient = backward ? load(tensors_.gradient + at) : x;
     if (arithmetic == Arithmetic::None) return either(x, gradient);
