@@ -42,3 +42,9 @@ export async function timeCalls(
   await repeat(calls);
   return (performance.now() - start) / 1e3 / calls;
 }
+
+/** What JavaScript engines compile, they compile after many calls: repeats `burst` for so many seconds. */
+export async function warmUp(seconds: number, burst: () => Promise<unknown>): Promise<void> {
+  const end = performance.now() + 1e3 * seconds;
+  while (performance.now() < end) await burst();
+}

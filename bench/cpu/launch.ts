@@ -6,7 +6,7 @@
 import type { Contender } from './contender';
 import { type Copy, FLOORS, startCopy, startFloor, startNative, startPyTorch } from './helper';
 import { commit, machine } from './machine';
-import { measure, warmUp } from './measure';
+import { measure, warmUpContender } from './measure';
 import { onnxRuntime } from './onnxruntime';
 import type { ContenderName, Options } from './options';
 import { measureLatency, measureOverhead, OURS, ours } from './ours';
@@ -84,7 +84,7 @@ async function measureAll(options: Options, title: string, contenders: readonly 
     implementations: contenders.map(({ name, version, note }) => ({ name, version, note })),
     problems: [],
   };
-  for (const contender of contenders) await warmUp(contender, WARM_UP_SECONDS);
+  for (const contender of contenders) await warmUpContender(contender, WARM_UP_SECONDS);
   for (const problem of problems(shapes)) {
     const result: Report['problems'][number] = await withProgress(rounds, `${title}, ${problemName(problem)}`, (onRound) =>
       measure(problem, contenders, copy, {
@@ -99,7 +99,7 @@ async function measureAll(options: Options, title: string, contenders: readonly 
     if (withOurs) result.latency = await measureLatency(problem, rounds);
     report.problems.push(result);
   }
-  if (withOurs) report.overhead = await measureOverhead(rounds, 1000);
+  if (withOurs) report.overhead = await measureOverhead(rounds, 1000, WARM_UP_SECONDS);
   return report;
 }
 

@@ -1,7 +1,7 @@
 /** Interleaved measurement: every burst of a contender follows a burst of plain copies of the same tensor. */
 
 import { setTimeout } from 'node:timers/promises';
-import type { Contender, Prepared } from './contender';
+import { type Contender, type Prepared, warmUp } from './contender';
 import type { Copy } from './helper';
 import { copyBytes, fewestBytes, OPERATIONS, type Operation, type Problem, target } from './problem';
 import { median, type Summary, summarize } from './statistics';
@@ -63,13 +63,10 @@ async function callsFor(burst: (calls: number) => Promise<number>, burstSeconds:
   return calls;
 }
 
-/** What JavaScript engines compile, they compile after many calls: each operation is called for a while on a problem that takes no time. */
-export async function warmUp(contender: Contender, seconds: number): Promise<void> {
+/** Calls each operation for a while, on a problem that takes no time. */
+export async function warmUpContender(contender: Contender, seconds: number): Promise<void> {
   const prepared = await contender.prepare({ shape: [2, 8, 2, 2], layout: 'channels first' });
-  for (const operation of contender.operations) {
-    const end = performance.now() + 1e3 * seconds;
-    while (performance.now() < end) await prepared.burst(operation, MOST_CALLS);
-  }
+  for (const operation of contender.operations) await warmUp(seconds, () => prepared.burst(operation, MOST_CALLS));
   await prepared.release();
 }
 

@@ -1,7 +1,7 @@
 /** Our CPU device, through the public TypeScript interface. */
 
 import { BatchNorm, batchNormBackward, batchNormTraining, Device, type Gradients, Tensor } from '../../lib/index';
-import { type Contender, timeCalls } from './contender';
+import { type Contender, timeCalls, warmUp } from './contender';
 import { EPS, gradientOf, inputOf, parametersOf } from './data';
 import { memoryShape, OPERATIONS, type Operation, OVERHEAD_TARGET, type Problem } from './problem';
 import { type Summary, summarize } from './statistics';
@@ -99,20 +99,21 @@ export function overheadOf(shape: readonly number[], times: Pick<Overhead, 'pipe
   return { shape, ...times, target: OVERHEAD_TARGET, pipelinedMet: met(times.pipelined), awaitedMet: met(times.awaited) };
 }
 
-export async function measureOverhead(samples: number, steps: number): Promise<Overhead> {
+export async function measureOverhead(samples: number, steps: number, warmUpSeconds: number): Promise<Overhead> {
   const problem: Problem = { shape: [32, 64, 1, 1], layout: 'channels first' };
   const { step, release } = openLayer(problem);
   const pipelined: number[] = [];
   const awaited: number[] = [];
   const arithmetic: number[] = [];
+  const oneByOne = () =>
+    timeCalls(Math.ceil(steps / 10), () => {
+      step();
+      return synchronize();
+    });
+  await warmUp(warmUpSeconds, oneByOne);
   for (let i = 0; i < samples; i++) {
     pipelined.push(await timeCalls(steps, step, synchronize));
-    awaited.push(
-      await timeCalls(Math.ceil(steps / 10), () => {
-        step();
-        return synchronize();
-      }),
-    );
+    awaited.push(await oneByOne());
     arithmetic.push(await deviceTime(step, Math.ceil(steps / 10)));
   }
   release();

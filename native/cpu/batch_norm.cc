@@ -35,9 +35,6 @@ class Arena {
   size_t used_ = 0;
 };
 
-// Channels whose own work is one task, where there is such work after all chunks are done.
-constexpr int64_t kChannelsPerTask = 256;
-
 double readElement(const void* values, DType dtype, int64_t i) {
   switch (dtype) {
     case DType::Float32:
@@ -54,11 +51,9 @@ double readElement(const void* values, DType dtype, int64_t i) {
 
 // ---- coefficients ----
 
-DType computeType(const Problem& p) { return p.dtype == DType::Float64 ? DType::Float64 : DType::Float32; }
-
 // An array of the compute type, one entry per channel.
 void* takeCoefficients(Arena& arena, const Problem& p) {
-  return arena.take<char>(p.channels * static_cast<int64_t>(sizeOf(computeType(p))));
+  return arena.take<char>(p.channels * static_cast<int64_t>(sizeOf(computeType(p.dtype))));
 }
 
 ForwardCoefficients takeForward(Arena& arena, const Problem& p) {
@@ -73,6 +68,8 @@ BackwardChannels takeBackward(Arena& arena, const Problem& p) {
 }
 
 // ---- what every pass has ----
+
+constexpr int64_t kChannelsPerTask = 256;  // of the work per channel that follows when all chunks are done
 
 const Kernels::Family& kernelsFor(const Problem& problem, bool columns) {
   const Kernels::ForDType& all = kernels().forDType[static_cast<int>(problem.dtype)];
@@ -112,7 +109,7 @@ class Pass {
     return {from(all.mean, channel), from(all.scale, channel), from(all.shift, channel)};
   }
   const void* from(const void* coefficients, int64_t channel) const {
-    return static_cast<const char*>(coefficients) + static_cast<size_t>(channel) * sizeOf(computeType(p_));
+    return static_cast<const char*>(coefficients) + static_cast<size_t>(channel) * sizeOf(computeType(p_.dtype));
   }
 
   const Problem& p_;

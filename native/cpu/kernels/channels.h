@@ -49,9 +49,6 @@ void forEachBlock(int64_t first, int64_t end, Body body) {
   for (; first < end; first += kChannelsOfBlock) body(ChannelBlock{first, end - first < kChannelsOfBlock ? end - first : kChannelsOfBlock});
 }
 
-// Of what the kernels compute a dtype in.
-constexpr DType computeType(DType dtype) { return dtype == DType::Float64 ? DType::Float64 : DType::Float32; }
-
 // A mean as a dtype sees it: x - high is exact or nearly so; low is what is left of the mean.
 struct SplitMean {
   PerChannel high, low;

@@ -22,6 +22,8 @@ constexpr int64_t kMaxTileColumns = 1024;
 
 constexpr int64_t kLineValues = 16;  // float32 values in a cache line
 
+constexpr DType computeType(DType dtype) { return dtype == DType::Float64 ? DType::Float64 : DType::Float32; }
+
 // A rectangle of the [outer, channels * inner] matrix: whole channels of some of its rows, or a part of one channel.
 struct Tile {
   int64_t offset;  // elements from the tensor's start to the tile's first value
