@@ -199,7 +199,7 @@ describe('CPU benchmark', () => {
             expect(prepared.way!(operation)).to.equal(undefined);
             expect(await prepared.burst(operation, 3)).to.be.greaterThan(0);
             expect(prepared.way!(operation)).to.match(
-              /^in (order, shared by (rows|channels)|tiles of \d+ KiB), .* read and .* written at once/,
+              /^in (order, shared by (rows|channels)|tiles of \d+ KiB( fetched ahead)?), .* read and .* written at once/,
             );
           }
         }
