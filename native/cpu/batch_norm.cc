@@ -108,6 +108,9 @@ class Pass {
   Affine from(const ForwardCoefficients& all, int64_t channel) const {
     return {from(all.mean, channel), from(all.scale, channel), from(all.shift, channel)};
   }
+  BackwardAffine from(const BackwardCoefficients& all, int64_t channel) const {
+    return {from(all.forward, channel), from(all.slope, channel), from(all.offset, channel)};
+  }
   const void* from(const void* coefficients, int64_t channel) const {
     return static_cast<const char*>(coefficients) + static_cast<size_t>(channel) * sizeOf(computeType(p_.dtype));
   }
@@ -271,18 +274,13 @@ class BackwardPass : public Pass {
  private:
   bool needsSums() const { return !call_.constantStatistics || call_.gradWeight != nullptr || call_.gradBias != nullptr; }
 
-  BackwardAffine coefficientsFrom(int64_t channel) const {
-    const BackwardCoefficients& all = channels_.coefficients;
-    return {from(all.forward, channel), from(all.slope, channel), from(all.offset, channel)};
-  }
-
   GradientSums* sums(int64_t chunk, int64_t channel) const { return sums_ + chunk * p_.channels + channel; }
 
   void prepare(int64_t first, int64_t end) { kernels().channels.prepareBackward(call_, channels_, first, end); }
 
   void sum(const Task& task) {
     const int64_t first = geometry_.firstChannel(task.tile);
-    summing_.gradientSums(tensors_, geometry_.tile(task), coefficientsFrom(first), sums(task.chunk, first));
+    summing_.gradientSums(tensors_, geometry_.tile(task), from(channels_.coefficients, first), sums(task.chunk, first));
   }
 
   // Parameter gradients, and the coefficients of the input's.
@@ -299,7 +297,7 @@ class BackwardPass : public Pass {
   void gradient(const Task& task) {
     BackwardTensors tensors = tensors_;
     tensors.ahead = ahead(task);
-    writing_.gradient(tensors, geometry_.tile(task), coefficientsFrom(geometry_.firstChannel(task.tile)));
+    writing_.gradient(tensors, geometry_.tile(task), from(channels_.coefficients, geometry_.firstChannel(task.tile)));
   }
 
   const Backward& call_;

@@ -24,7 +24,7 @@ constexpr int64_t kLongSegment = 12 << 10;     // contiguous bytes from which ju
 constexpr int64_t kSecondLevel = 4 << 20;      // bytes that second-level caches may keep in good part
 constexpr int64_t kThirdLevel = 34 << 20;      // bytes that third-level caches may keep in good part
 constexpr int64_t kFarAway = 16 << 20;         // bytes from which it pays to ask for a resident tile ahead of time
-constexpr int64_t kStreamed = 43 << 20;        // bytes from which what is only written had better not push the rest out of the caches
+constexpr int64_t kReadOnce = 43 << 20;        // bytes from which operations that read nothing twice write past the caches
 
 int64_t ceilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -146,7 +146,7 @@ Plan planElementwise(const Problem& p) {
   } else {
     cutStream(plan, p, runBytes, 1);
   }
-  plan.pastCaches = 2 * p.size() * static_cast<int64_t>(sizeOf(p.dtype)) > kStreamed;
+  plan.pastCaches = 2 * p.size() * static_cast<int64_t>(sizeOf(p.dtype)) > kReadOnce;
   return plan;
 }
 

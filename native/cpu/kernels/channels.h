@@ -4,7 +4,6 @@
 #pragma once
 
 #include "elementwise.h"
-#include "kernels.h"
 
 namespace cuda_batchnorm::cpu::KERNEL_NAMESPACE {
 

@@ -3,11 +3,10 @@
 // Two shapes of loop cover every problem [outer, channels, inner]:
 //   runs     inner is long: a channel is `outer` runs of `inner` contiguous values, with one set of coefficients.
 //   columns  inner is short or 1: a row of channels * inner contiguous values, each column with its own coefficients.
-// A problem may have its sums taken by one and its values written by the other.
+// A problem may have its sums taken by one and its values written by the other. What is computed once per channel, from the sums or for
+// the writing, is a third set of functions.
 //
 // Pointers are void because the table is indexed by dtype. "Compute type" is double for float64 and float for the others.
-//
-// What is computed once per channel is the third part.
 #pragma once
 
 #include <cstdint>
