@@ -288,8 +288,18 @@ struct ColumnGradient {
   const Tile& tile;
   const BackwardAffine& affine;
 
+  // The loop that does nothing besides is there for the sources met most: each more of them takes room in every instruction set.
   template <GradientSource source>
   void run() const {
+    if constexpr (source == GradientSource::Plain || source == GradientSource::Relu) {
+      if (besides(tensors) == Besides::Nothing) return write<source, Besides::Nothing>();
+    }
+    write<source, Besides::Perhaps>();
+  }
+
+ private:
+  template <GradientSource source, Besides besides>
+  void write() const {
     using C = Compute<S>;
     const BackwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
@@ -304,7 +314,7 @@ struct ColumnGradient {
             const int64_t c = begin + column;
             const BackwardVectors<VectorOf<S>> vectors = {coefficients.at(c, lanes), slope.at(c, lanes), offset.at(c, lanes)};
             storeRows((S*)local.gradInput, rows.at(c), lanes, pastCaches,
-                      [&](int64_t i) KERNEL_LAMBDA { return gradientVector<S, source>(local, i, vectors, lanes); });
+                      [&](int64_t i) KERNEL_LAMBDA { return gradientVector<S, source, besides>(local, i, vectors, lanes); });
           });
         });
       });
