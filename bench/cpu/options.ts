@@ -77,7 +77,7 @@ export function parseOptions(args: readonly string[]): Options {
     threads: parseCount('threads', values.threads),
     launches: parseCount('launches', values.launches ?? (values.quick ? '1' : '5')),
     rounds: parseCount('rounds', values.rounds),
-    burstSeconds: values.quick ? 0.01 : 0.03,
+    burstSeconds: values.quick ? 0.01 : 0.06,
     out: values.out,
     json: values.json,
     help: values.help,
