@@ -288,21 +288,27 @@ struct ColumnGradient {
   const Tile& tile;
   const BackwardAffine& affine;
 
-  // The loop that does nothing besides is there for the sources met most: each more of them takes room in every instruction set.
+  // What a vector has to ask (is there a tile to fetch, a residual's gradient to write, are the statistics constants) takes a good part of
+  // so short a loop. The sources met most have one without; each more would take room in every instruction set.
   template <GradientSource source>
   void run() const {
     if constexpr (source == GradientSource::Plain || source == GradientSource::Relu) {
-      if (besides(tensors) == Besides::Nothing) return write<source, Besides::Nothing>();
+      if (tensors.ahead == 0 && tensors.gradResidual == nullptr && !tensors.constantStatistics) return write<source, true>();
     }
-    write<source, Besides::Perhaps>();
+    write<source, false>();
   }
 
  private:
-  template <GradientSource source, Besides besides>
+  template <GradientSource source, bool plain>
   void write() const {
     using C = Compute<S>;
-    const BackwardTensors local = tensors;
     forEachFold(tile, [&](const FoldedTile& fold) {
+      BackwardTensors local = tensors;
+      if constexpr (plain) {  // known, so that the compiler sees it too
+        local.ahead = 0;
+        local.gradResidual = nullptr;
+        local.constantStatistics = false;
+      }
       const ColumnAffine<C, true, usesTransform(source)> coefficients(affine.forward, fold);
       const ColumnCoefficients<C> slope(affine.slope, fold);
       const ColumnCoefficients<C> offset(affine.offset, fold);
@@ -314,12 +320,12 @@ struct ColumnGradient {
             const int64_t c = begin + column;
             const BackwardVectors<VectorOf<S>> vectors = {coefficients.at(c, lanes), slope.at(c, lanes), offset.at(c, lanes)};
             storeRows((S*)local.gradInput, rows.at(c), lanes, pastCaches,
-                      [&](int64_t i) KERNEL_LAMBDA { return gradientVector<S, source, besides>(local, i, vectors, lanes); });
+                      [&](int64_t i) KERNEL_LAMBDA { return gradientVector<S, source>(local, i, vectors, lanes); });
           });
         });
       });
     });
-    if (local.pastCaches) finishStores();
+    if (tensors.pastCaches) finishStores();
   }
 };
 

@@ -162,28 +162,16 @@ KERNEL_INLINE VectorOf<S> preActivationGradient(const BackwardTensors& tensors, 
   return activationGradient<kindOf(source)>(tensors.activation, z, gradient);
 }
 
-// What there may be to do besides: fetch a tile ahead, write the residual's gradient, take the statistics for constants. Perhaps: asked for
-// each vector, which columns notice, whose loop is short.
-enum class Besides { Nothing, Perhaps };
-
-inline Besides besides(const BackwardTensors& tensors) {
-  const bool nothing = tensors.ahead == 0 && tensors.gradResidual == nullptr && !tensors.constantStatistics;
-  return nothing ? Besides::Nothing : Besides::Perhaps;
-}
-
-template <class S, GradientSource source, Besides besides, class Lanes>
+template <class S, GradientSource source, class Lanes>
 KERNEL_INLINE VectorOf<S> gradientVector(const BackwardTensors& tensors, int64_t i, const BackwardVectors<VectorOf<S>>& affine,
                                          Lanes lanes) {
-  constexpr bool perhaps = besides == Besides::Perhaps;
-  if constexpr (perhaps) {
-    fetchAhead<S>(tensors.input, i, tensors.ahead);
-    fetchAhead<S>(tensors.gradOutput, i, tensors.ahead);
-  }
+  fetchAhead<S>(tensors.input, i, tensors.ahead);
+  fetchAhead<S>(tensors.gradOutput, i, tensors.ahead);
   const VectorOf<S> x = loadInput<S, source>(tensors, i, lanes);
   const VectorOf<S> dz = preActivationGradient<S, source>(tensors, i, x, affine.forward, lanes);
-  if (perhaps && tensors.gradResidual) store((S*)tensors.gradResidual + i, dz, lanes);
+  if (tensors.gradResidual) store((S*)tensors.gradResidual + i, dz, lanes);
   // Constant statistics do not depend on x, so its NaN and infinities stay out.
-  if (perhaps && tensors.constantStatistics) return dz * affine.forward.scale;
+  if (tensors.constantStatistics) return dz * affine.forward.scale;
   return multiplyAdd(dz, affine.forward.scale, multiplyAdd(x - affine.forward.mean, affine.slope, affine.offset));
 }
 

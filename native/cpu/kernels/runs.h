@@ -332,7 +332,7 @@ struct RunGradient {
     const BackwardTensors local = tensors;
     writeRuns<S, n, n != 1>((S*)local.gradInput, tile, affine, local.pastCaches,
                             [&](int64_t i, const auto& vectors, auto lanes)
-                                KERNEL_LAMBDA { return gradientVector<S, source, Besides::Perhaps>(local, i, vectors, lanes); });
+                                KERNEL_LAMBDA { return gradientVector<S, source>(local, i, vectors, lanes); });
   }
 };
 
