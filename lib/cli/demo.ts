@@ -6,7 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import { Device } from '../index';
 import { chooseBackend } from './demo/backend';
 import { type Checkpoint, saveAndCompare } from './demo/checkpoint';
-import type { Task } from './demo/dataset';
+import type { Task } from '../datasets/dataset';
 import { type DemoOptions, HELP, parseOptions } from './demo/options';
 import { makeProgress } from './demo/progress';
 import { makeReport } from './demo/report';

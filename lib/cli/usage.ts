@@ -14,3 +14,16 @@ export function readCommandLine<const Options extends OptionsConfig>(args: reado
     throw new UsageError((error as Error).message, { cause: error });
   }
 }
+
+/** The number of --seed. @throws {UsageError} */
+export function readSeed(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value < 2 ** 32) return value;
+  throw new UsageError(`expected an integer from 0 to 2^32 - 1 for --seed but received '${text}'`);
+}
+
+/** The name of --device; whether it works here is another question. @throws {UsageError} */
+export function readDevice(text: string): string {
+  if (/^(auto|cpu|cuda(:\d+)?)$/.test(text)) return text;
+  throw new UsageError(`expected auto, cpu, cuda or cuda:N for --device but received '${text}'`);
+}

@@ -3,11 +3,12 @@
 import { writeFile } from 'node:fs/promises';
 import { addon } from '../addon';
 import { Device } from '../index';
+import { fits } from './pattern';
 import { prepareReport } from './report_file';
 import { UsageError } from './usage';
 import { builtInCases, type Case, casesOf } from './validate/cases';
 import { type CaseResult, isFailure, judge } from './validate/judge';
-import { fits, HELP, parseOptions, type ValidateOptions } from './validate/options';
+import { HELP, parseOptions, type ValidateOptions } from './validate/options';
 import { makeProgress } from './validate/progress';
 import { makeReport } from './validate/report';
 import { readShapes } from './validate/shapes';

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
-import { renderDigits } from '../../lib/cli/demo/digits';
+import { renderDigits } from '../../lib/datasets/digits';
 import { Random } from '../../lib/cli/random';
 import { BatchNormalization, fileSystem } from '../../lib/tfjs';
 import { backgroundOf, boxesOf, overflowOf, useBrowser } from '../helpers/browser';

@@ -1,9 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { fits } from '../../lib/cli/pattern';
 import { validate } from '../../lib/cli/validate';
 import { builtInCases } from '../../lib/cli/validate/cases';
-import { fits, parseOptions, reproduction } from '../../lib/cli/validate/options';
+import { parseOptions, reproduction } from '../../lib/cli/validate/options';
 import { subjectsOn } from '../../lib/cli/validate/subject';
 import { describeFailures, describe as describeText, forPrograms } from '../../lib/cli/validate/text';
 import { BatchNormError } from '../../lib/index';

@@ -2,8 +2,9 @@
 
 import * as tf from '@tensorflow/tfjs';
 import { fileSystem } from '../../tfjs';
-import type { Dataset } from './dataset';
-import { accuracy, predict } from './network';
+import type { Dataset } from '../../datasets/dataset';
+import { accuracy } from '../../datasets/accuracy';
+import { predict } from './network';
 
 export interface Checkpoint {
   folder: string;

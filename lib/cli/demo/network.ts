@@ -51,15 +51,3 @@ export function predict(classifier: tf.LayersModel, features: Float32Array, coun
     return logits.dataSync() as Float32Array;
   });
 }
-
-/** Share of rows whose greatest logit is that of their class. */
-export function accuracy(logits: Float32Array, labels: Uint8Array): number {
-  const classes = logits.length / labels.length;
-  let right = 0;
-  labels.forEach((label, row) => {
-    const scores = logits.subarray(row * classes, (row + 1) * classes);
-    // Not-a-number is greater than nothing, so a network that diverged is right about nothing.
-    if (scores.every((score, other) => other === label || scores[label]! > score)) right++;
-  });
-  return right / labels.length;
-}

@@ -2,9 +2,9 @@
 
 import { basename } from 'node:path';
 import { Random } from '../random';
-import { readCsv } from './csv';
-import { type Dataset, split, type Task } from './dataset';
-import { renderDigits } from './digits';
+import { readCsv } from '../../datasets/csv';
+import { type Dataset, split, type Task } from '../../datasets/dataset';
+import { renderDigits } from '../../datasets/digits';
 
 export interface TaskOptions {
   data: string | undefined;

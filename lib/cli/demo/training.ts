@@ -2,8 +2,9 @@
 
 import * as tf from '@tensorflow/tfjs';
 import { Random } from '../random';
-import type { Task } from './dataset';
-import { accuracy, HIDDEN_LAYERS, makeNetwork, predict } from './network';
+import type { Task } from '../../datasets/dataset';
+import { accuracy } from '../../datasets/accuracy';
+import { HIDDEN_LAYERS, makeNetwork, predict } from './network';
 
 export interface RunSpec {
   /** For people: 'with batch norm, learning rate 1'. */

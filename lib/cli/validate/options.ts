@@ -1,6 +1,6 @@
 /** The command line of validate. */
 
-import { readCommandLine, UsageError } from '../usage';
+import { readCommandLine, readDevice, readSeed } from '../usage';
 
 export interface ValidateOptions {
   quick: boolean;
@@ -55,8 +55,8 @@ export function parseOptions(args: string[]): ValidateOptions | undefined {
     quick: values.quick ?? false,
     shapes: values.shapes,
     only: values.only,
-    seed: seed(values.seed ?? '1'),
-    device: device(values.device ?? 'auto'),
+    seed: readSeed(values.seed ?? '1'),
+    device: readDevice(values.device ?? 'auto'),
     report: values.report,
     json: values.json ?? false,
   };
@@ -73,23 +73,6 @@ function parse(args: string[]) {
     json: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   });
-}
-
-function seed(text: string): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value < 2 ** 32) return value;
-  throw new UsageError(`expected an integer from 0 to 2^32 - 1 for --seed but received '${text}'`);
-}
-
-function device(text: string): string {
-  if (/^(auto|cpu|cuda(:\d+)?)$/.test(text)) return text;
-  throw new UsageError(`expected auto, cpu, cuda or cuda:N for --device but received '${text}'`);
-}
-
-/** Whether a problem's name fits --only's pattern. */
-export function fits(name: string, pattern: string): boolean {
-  const parts = pattern.split('*').map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&'));
-  return new RegExp(`^${parts.join('.*')}$`).test(name);
 }
 
 /** The command that runs this one problem again. */

@@ -1,10 +1,10 @@
 import { expect } from 'chai';
-import { parseCsv } from '../../lib/cli/demo/csv';
-import { split } from '../../lib/cli/demo/dataset';
-import { renderDigits } from '../../lib/cli/demo/digits';
+import { parseCsv } from '../../lib/datasets/csv';
+import { split } from '../../lib/datasets/dataset';
+import { renderDigits } from '../../lib/datasets/digits';
 import { Random } from '../../lib/cli/random';
 
-describe('demo data', () => {
+describe('datasets', () => {
   describe('rendered digits', () => {
     it('repeat from the seed', () => {
       expect(renderDigits(20, new Random(1))).to.deep.equal(renderDigits(20, new Random(1)));

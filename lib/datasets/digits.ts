@@ -1,11 +1,11 @@
 /** Small grey pictures of digits, drawn stroke by stroke: shifted, turned, scaled, slanted, smudged and noised, all from one seed. */
 
-import type { Random } from '../random';
+import type { Random } from '../cli/random';
 import type { Dataset } from './dataset';
 
 type Point = readonly [x: number, y: number];
 
-/** Pixels along a side. */
+/** Pixels along a side where nobody asks for another number. */
 const SIDE = 12;
 const CLASSES = 10;
 
@@ -72,31 +72,31 @@ function distanceToSegment(x: number, y: number, [ax, ay]: Point, [bx, by]: Poin
   return Math.hypot(x - ax - nearest * dx, y - ay - nearest * dy);
 }
 
-function draw(digit: number, random: Random, pixels: Float32Array): void {
+function draw(digit: number, random: Random, pixels: Float32Array, side: number): void {
   const hand = makeHand(random);
   const strokes = STROKES[digit]!.map((stroke) => stroke.map(hand));
   const halfWidth = random.uniform(0.03, 0.07);
   const ink = random.uniform(0.6, 1);
   const noise = random.uniform(0.02, 0.15);
   for (let index = 0; index < pixels.length; index++) {
-    const x = ((index % SIDE) + 0.5) / SIDE;
-    const y = (Math.floor(index / SIDE) + 0.5) / SIDE;
+    const x = ((index % side) + 0.5) / side;
+    const y = (Math.floor(index / side) + 0.5) / side;
     let distance = Infinity;
     for (const stroke of strokes) {
       for (let i = 1; i < stroke.length; i++) distance = Math.min(distance, distanceToSegment(x, y, stroke[i - 1]!, stroke[i]!));
     }
-    const covered = Math.min(1, Math.max(0, 0.5 + (halfWidth - distance) * SIDE)); // an edge one pixel soft
+    const covered = Math.min(1, Math.max(0, 0.5 + (halfWidth - distance) * side)); // an edge one pixel soft
     pixels[index] = Math.min(1, Math.max(0, ink * covered + noise * random.normal()));
   }
 }
 
-/** `count` pictures of 12 × 12 values from 0 to 1, the ten digits in turn. */
-export function renderDigits(count: number, random: Random): Dataset {
-  const width = SIDE * SIDE;
+/** `count` pictures of `side` × `side` values from 0 to 1, the ten digits in turn. */
+export function renderDigits(count: number, random: Random, side = SIDE): Dataset {
+  const width = side * side;
   const features = new Float32Array(count * width);
   const labels = Uint8Array.from({ length: count }, (_, index) => index % CLASSES);
   labels.forEach((digit, index) => {
-    draw(digit, random, features.subarray(index * width, (index + 1) * width));
+    draw(digit, random, features.subarray(index * width, (index + 1) * width), side);
   });
   return { features, labels, count, width };
 }

@@ -1,0 +1,87 @@
+/** Higher learning rates. */
+
+import { formatNumber } from '../../report';
+import type { Experiment, Judgement } from '../experiment';
+import { combinations, type Lab, range } from '../lab';
+import { train } from '../network/training';
+import { overRepeats, percent, WITH, WITHOUT } from '../series';
+import { median } from '../statistics';
+
+const RATES = [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30];
+const DEPTH = 4;
+const BATCH = 32;
+/** A rate counts as usable where accuracy is this share of the best of all. */
+const USABLE = 0.9;
+const FACTOR = 3;
+
+export interface Sweep {
+  rates: readonly number[];
+  /** Accuracy by repeat and rate. */
+  plain: readonly (readonly number[])[];
+  normalized: readonly (readonly number[])[];
+}
+
+export function judge({ rates, plain, normalized }: Sweep): Judgement {
+  const medians = (repeats: Sweep['plain']) => rates.map((_, index) => median(repeats.map((one) => one[index]!)));
+  const [without, within] = [medians(plain), medians(normalized)];
+  const best = Math.max(...without, ...within);
+  const greatest = (accuracies: readonly number[]) =>
+    rates.reduce((most, rate, index) => (accuracies[index]! >= USABLE * best ? rate : most), 0);
+  const [highWithout, highWith] = [greatest(without), greatest(within)];
+  const ratio = highWith / highWithout;
+  return {
+    shown: highWith > 0 && ratio >= FACTOR * 0.999,
+    numbers: [
+      { name: 'greatest usable rate, with ÷ without', value: ratio },
+      { name: 'greatest usable rate without', value: highWithout },
+      { name: 'greatest usable rate with', value: highWith },
+      { name: 'best accuracy without', value: Math.max(...without) },
+      { name: 'best accuracy with', value: Math.max(...within) },
+    ],
+    sentence: `The greatest learning rate that gets within a tenth of the best accuracy (${percent(best)}) is ${formatNumber(highWith)} with batch norm and ${formatNumber(highWithout)} without; at its own best rate the network reaches ${percent(Math.max(...within))} with and ${percent(Math.max(...without))} without.`,
+  };
+}
+
+export const learningRate: Experiment = {
+  name: 'learning-rate',
+  title: 'Higher learning rates',
+  claim: 'Batch norm lets networks train at much higher learning rates.',
+  source: 'Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.3; Bjorck et al. 2018, arXiv:1806.02375',
+  criterion: `the greatest rate whose median accuracy is ${100 * USABLE} % of the best of all is at least ${FACTOR} times as high with batch norm`,
+  async run(lab) {
+    const repeats = range(lab.size(3, 5));
+    const steps = lab.size(120, 600);
+    const runs = combinations(repeats, [false, true]);
+    const accuracies = await lab.each(combinations(runs, RATES), ([[repeat, norm], rate]) => finalAccuracy(lab, repeat, norm, rate, steps));
+    const rows = runs.map((_, index) => accuracies.slice(index * RATES.length, (index + 1) * RATES.length));
+    const of = (wanted: boolean) => rows.filter((_, index) => runs[index]![1] === wanted);
+    const measured = { rates: RATES, plain: of(false), normalized: of(true) };
+    return {
+      ...judge(measured),
+      setting: `${DEPTH} hidden layers, ReLU, He's initialization; ${steps} steps of ${BATCH} rows, momentum 0.9; ${repeats.length} seeds.`,
+      plots: [
+        {
+          kind: 'lines',
+          title: 'Accuracy over the learning rate',
+          description: 'Test accuracy after training, over the learning rate: median and range over the seeds.',
+          xLabel: 'learning rate (log)',
+          xScale: 'log',
+          yLabel: 'test accuracy',
+          yRange: [0, 1],
+          series: [
+            overRepeats('with batch norm', RATES, measured.normalized, { color: WITH }),
+            overRepeats('without batch norm', RATES, measured.plain, { color: WITHOUT }),
+          ],
+        },
+      ],
+    };
+  },
+};
+
+function finalAccuracy(lab: Lab, repeat: number, norm: boolean, rate: number, steps: number): number {
+  const network = lab.network({ depth: DEPTH, activation: 'relu', norm: norm ? 'before' : 'none', random: lab.random(repeat, 1) });
+  train(network, lab.train, { steps, batchSize: BATCH, learningRate: rate, random: lab.random(repeat, 2) });
+  const { accuracy } = network.test(lab.test);
+  network.dispose();
+  return accuracy;
+}
