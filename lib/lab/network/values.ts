@@ -28,29 +28,65 @@ export class Memory {
 }
 
 /**
- * `out` [rows, columns] += `a` [rows, inner] · `b` [inner, columns]. Rows of `b` and `out` are walked along, four rows of `b` at a time:
- * a quarter of the loads and stores of `out`.
+ * `out` [rows, columns] += `a` [rows, inner] · `b` [inner, columns]: in blocks of two rows and four columns, whose sums stay in registers,
+ * and value by value where there is less than a block.
  */
 export function addProduct(out: Values, a: Values, b: Values, rows: number, inner: number, columns: number): void {
-  const whole = inner - (inner % 4);
-  for (let row = 0; row < rows; row++) {
-    const start = row * columns;
-    for (let k = 0; k < whole; k += 4) {
-      const at = row * inner + k;
-      const a0 = a[at]!;
-      const a1 = a[at + 1]!;
-      const a2 = a[at + 2]!;
-      const a3 = a[at + 3]!;
-      const b0 = k * columns;
-      const b1 = b0 + columns;
-      const b2 = b1 + columns;
-      const b3 = b2 + columns;
-      for (let j = 0; j < columns; j++) out[start + j]! += a0 * b[b0 + j]! + a1 * b[b1 + j]! + a2 * b[b2 + j]! + a3 * b[b3 + j]!;
-    }
-    for (let k = whole; k < inner; k++) {
-      const factor = a[row * inner + k]!;
-      for (let j = 0; j < columns; j++) out[start + j]! += factor * b[k * columns + j]!;
-    }
+  const wholeRows = rows - (rows % 2);
+  const wholeColumns = columns - (columns % 4);
+  for (let row = 0; row < wholeRows; row += 2) {
+    for (let column = 0; column < wholeColumns; column += 4) addBlock(out, a, b, row, inner, column, columns);
+    addValues(out, a, b, row, inner, wholeColumns, columns);
+    addValues(out, a, b, row + 1, inner, wholeColumns, columns);
+  }
+  for (let row = wholeRows; row < rows; row++) addValues(out, a, b, row, inner, 0, columns);
+}
+
+function addBlock(out: Values, a: Values, b: Values, row: number, inner: number, column: number, columns: number): void {
+  let s0 = 0;
+  let s1 = 0;
+  let s2 = 0;
+  let s3 = 0;
+  let t0 = 0;
+  let t1 = 0;
+  let t2 = 0;
+  let t3 = 0;
+  const upper = row * inner;
+  const lower = upper + inner;
+  for (let k = 0, at = column; k < inner; k++, at += columns) {
+    const u = a[upper + k]!;
+    const l = a[lower + k]!;
+    const b0 = b[at]!;
+    const b1 = b[at + 1]!;
+    const b2 = b[at + 2]!;
+    const b3 = b[at + 3]!;
+    s0 += u * b0;
+    s1 += u * b1;
+    s2 += u * b2;
+    s3 += u * b3;
+    t0 += l * b0;
+    t1 += l * b1;
+    t2 += l * b2;
+    t3 += l * b3;
+  }
+  const first = row * columns + column;
+  const second = first + columns;
+  out[first]! += s0;
+  out[first + 1]! += s1;
+  out[first + 2]! += s2;
+  out[first + 3]! += s3;
+  out[second]! += t0;
+  out[second + 1]! += t1;
+  out[second + 2]! += t2;
+  out[second + 3]! += t3;
+}
+
+/** One row, from a column on. */
+function addValues(out: Values, a: Values, b: Values, row: number, inner: number, from: number, columns: number): void {
+  for (let column = from; column < columns; column++) {
+    let sum = 0;
+    for (let k = 0; k < inner; k++) sum += a[row * inner + k]! * b[k * columns + column]!;
+    out[row * columns + column]! += sum;
   }
 }
 
