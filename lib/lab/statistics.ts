@@ -1,11 +1,11 @@
 /** What repeats of an experiment are summed up by. */
 
-/** The middle value; what is not a number counts as the least, so that a network that diverged does not go unnoticed. */
+/** The middle value; not a number where one of them is none, so that nothing follows from a training that failed unnoticed. */
 export function median(values: readonly number[]): number {
-  const sorted = values.map((value) => (Number.isNaN(value) ? -Infinity : value)).sort((a, b) => a - b);
-  const middle = sorted.length / 2;
-  if (sorted.length === 0) return Number.NaN;
-  return sorted.length % 2 === 1 ? sorted[Math.floor(middle)]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+  if (values.length === 0 || values.some(Number.isNaN)) return Number.NaN;
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
 export function mean(values: ArrayLike<number>): number {

@@ -7,11 +7,11 @@ import { train } from '../network/training';
 import { overRepeats, WITH, WITHOUT } from '../series';
 import { mean, median } from '../statistics';
 
-const RATES = [0.01, 0.03, 0.1, 0.3, 1];
+const RATES = [0.01, 0.03, 0.1, 0.3];
 const DEPTH = 4;
 const BATCH = 32;
 /** Mean loss over the last few batches that counts as having arrived. */
-const TARGET = 0.3;
+const TARGET = 0.5;
 const WINDOW = 10;
 const FACTOR = 1.5;
 
@@ -53,7 +53,7 @@ export const convergence: Experiment = {
   criterion: `the median of the steps to a training loss of ${TARGET}, each network at the learning rate best for it, is at least ${FACTOR} times as high without batch norm`,
   async run(lab) {
     const repeats = range(lab.size(3, 5));
-    const most = lab.size(300, 1000);
+    const most = lab.size(250, 1000);
     const runs = combinations(combinations(repeats, [false, true]), RATES);
     const losses = await lab.each(runs, ([[repeat, norm], rate]) => smoothLosses(lab, repeat, norm, rate, most));
     const of = (wanted: boolean) =>

@@ -69,7 +69,7 @@ export const covariateShift: Experiment = {
       );
     return {
       ...judge(measured),
-      setting: `${DEPTH} hidden layers, sigmoid; ${steps} steps of ${BATCH} rows, learning rate ${RATE}, momentum 0.9; mean and deviation of each unit's input over the same ${PROBE} rows, in training mode, ${OBSERVATIONS} times. The way from one to the next is √(Δmean² + Δdeviation²) over the deviation before; ${repeats.length} seeds.`,
+      setting: `${DEPTH} hidden layers, tanh; ${steps} steps of ${BATCH} rows, learning rate ${RATE}, momentum 0.9; mean and deviation of each unit's input over the same ${PROBE} rows, in training mode, ${OBSERVATIONS} times. The way from one to the next is √(Δmean² + Δdeviation²) over the deviation before; ${repeats.length} seeds.`,
       plots: [
         {
           kind: 'lines',
@@ -106,7 +106,7 @@ function observe(lab: Lab, norm: boolean, repeat: number, steps: number): Distri
   const network = lab.network({
     depth: DEPTH,
     units: UNITS,
-    activation: 'sigmoid',
+    activation: 'tanh',
     norm: norm ? 'before' : 'none',
     random: lab.random(repeat, 1),
   });

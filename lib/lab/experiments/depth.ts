@@ -4,38 +4,30 @@ import type { Experiment, Judgement } from '../experiment';
 import { combinations, type Lab, range } from '../lab';
 import { train } from '../network/training';
 import { overRepeats, percent, WITH, WITHOUT } from '../series';
-import { median } from '../statistics';
+import { compare, greatestUsable, type Sweep, USABLE } from '../sweep';
 
-const DEPTHS = [1, 2, 4, 8, 16, 32];
+const DEPTHS = [1, 2, 4, 8, 16];
+/** In a full run alone. */
+const DEEPEST = 32;
 const RATES = [0.01, 0.1];
 const BATCH = 32;
-const USABLE = 0.9;
 const FACTOR = 2;
 
-export interface DepthSweep {
-  depths: readonly number[];
-  /** Accuracy by repeat and depth, at the rate best for that depth. */
-  plain: readonly (readonly number[])[];
-  normalized: readonly (readonly number[])[];
-}
-
-export function judge({ depths, plain, normalized }: DepthSweep): Judgement {
-  const medians = (repeats: DepthSweep['plain']) => depths.map((_, index) => median(repeats.map((one) => one[index]!)));
-  const [without, within] = [medians(plain), medians(normalized)];
-  const best = Math.max(...without, ...within);
-  const deepest = (accuracies: readonly number[]) =>
-    depths.reduce((most, depth, index) => (accuracies[index]! >= USABLE * best ? depth : most), 0);
-  const [depthWithout, depthWith] = [deepest(without), deepest(within)];
+export function judge(sweep: Sweep): Judgement {
+  const { without, within } = compare(sweep);
+  const depthWithout = greatestUsable(sweep.settings, without);
+  const depthWith = greatestUsable(sweep.settings, within);
+  const deepest = sweep.settings.at(-1)!;
   return {
     shown: depthWith > 0 && depthWith >= FACTOR * depthWithout,
     numbers: [
       { name: 'deepest usable network, with ÷ without', value: depthWith / depthWithout },
       { name: 'deepest usable network without', value: depthWithout },
       { name: 'deepest usable network with', value: depthWith },
-      { name: `accuracy at depth ${depths.at(-1)} without`, value: without.at(-1)! },
-      { name: `accuracy at depth ${depths.at(-1)} with`, value: within.at(-1)! },
+      { name: `accuracy at depth ${deepest} without`, value: without.medians.at(-1)! },
+      { name: `accuracy at depth ${deepest} with`, value: within.medians.at(-1)! },
     ],
-    sentence: `The deepest network that gets within a tenth of the best accuracy (${percent(best)}) has ${depthWith} hidden layers with batch norm and ${depthWithout} without; ${depths.at(-1)} layers reach ${percent(within.at(-1)!)} with and ${percent(without.at(-1)!)} without.`,
+    sentence: `The deepest usable network has ${depthWith} hidden layers with batch norm and ${depthWithout} without; with ${deepest} layers accuracy is ${percent(within.medians.at(-1)!)} with and ${percent(without.medians.at(-1)!)} without, and at best ${percent(within.best)} and ${percent(without.best)}.`,
   };
 }
 
@@ -45,17 +37,18 @@ export const depth: Experiment = {
   claim: 'Batch norm makes deeper networks trainable.',
   source:
     'Ioffe & Szegedy 2015, arXiv:1502.03167; He et al. 2016, arXiv:1512.03385, section 4.1, find no vanishing gradients in plain networks with it',
-  criterion: `the deepest network whose median accuracy is ${100 * USABLE} % of the best of all is at least ${FACTOR} times as deep with batch norm`,
+  criterion: `the deepest usable network is at least ${FACTOR} times as deep with batch norm (${USABLE})`,
   async run(lab) {
     const repeats = range(lab.size(3, 5));
     const steps = lab.size(120, 800);
-    const runs = combinations(combinations([false, true], repeats), DEPTHS);
+    const depths = lab.quick ? DEPTHS : [...DEPTHS, DEEPEST];
+    const runs = combinations(combinations([false, true], repeats), depths);
     const accuracies = await lab.each(runs, ([[norm, repeat], hidden]) =>
       Math.max(...RATES.map((rate) => finalAccuracy(lab, norm, repeat, hidden, rate, steps))),
     );
     const of = (wanted: boolean) =>
       repeats.map((repeat) => accuracies.filter((_, index) => runs[index]![0][0] === wanted && runs[index]![0][1] === repeat));
-    const measured: DepthSweep = { depths: DEPTHS, plain: of(false), normalized: of(true) };
+    const measured: Sweep = { settings: depths, plain: of(false), normalized: of(true) };
     return {
       ...judge(measured),
       setting: `ReLU, He's initialization, no shortcuts; ${steps} steps of ${BATCH} rows, momentum 0.9, the better of learning rates ${RATES.join(' and ')}; ${repeats.length} seeds.`,
@@ -69,8 +62,8 @@ export const depth: Experiment = {
           yLabel: 'test accuracy',
           yRange: [0, 1],
           series: [
-            overRepeats('with batch norm', DEPTHS, measured.normalized, { color: WITH }),
-            overRepeats('without batch norm', DEPTHS, measured.plain, { color: WITHOUT }),
+            overRepeats('with batch norm', depths, measured.normalized, { color: WITH }),
+            overRepeats('without batch norm', depths, measured.plain, { color: WITHOUT }),
           ],
         },
       ],

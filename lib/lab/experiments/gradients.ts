@@ -3,64 +3,63 @@
 import { select } from '../../datasets/dataset';
 import { formatNumber } from '../../report';
 import type { Experiment, Judgement } from '../experiment';
-import { type Lab, range } from '../lab';
+import { combinations, type Lab, range } from '../lab';
 import type { ActivationName } from '../network/activation';
 import { overRepeats, WITH, WITHOUT } from '../series';
 import { median } from '../statistics';
 
 const DEPTH = 24;
 const BATCH = 128;
-/** Half, once and twice He's or Glorot's scale: too small, right, and too large. */
-const STARTS: readonly { activation: ActivationName; scale: number }[] = [
-  { activation: 'relu', scale: 0.5 },
-  { activation: 'relu', scale: 1 },
-  { activation: 'relu', scale: 2 },
-  { activation: 'tanh', scale: 0.5 },
-  { activation: 'tanh', scale: 1 },
-  { activation: 'tanh', scale: 2 },
-  { activation: 'sigmoid', scale: 1 },
-];
+const ACTIVATIONS: readonly ActivationName[] = ['relu', 'tanh', 'sigmoid'];
+/** Times the usual scale of the weights: too small, right, and too large. */
+const SCALES = [0.5, 1, 2];
 const FACTOR = 100;
 
+/** Norms of the gradients of the weights, by repeat and layer. */
 export interface Norms {
   activation: ActivationName;
   scale: number;
-  /** By repeat and layer: norm of the gradient of the layer's weights. */
   plain: readonly (readonly number[])[];
   normalized: readonly (readonly number[])[];
 }
 
-/** Greatest over least norm of the layers; Infinity where a gradient vanished altogether or is no number. */
+/** Greatest over least; Infinity where a gradient vanished altogether or is no number. */
 function spread(norms: readonly number[]): number {
   const ratio = Math.max(...norms) / Math.min(...norms);
   return Number.isFinite(ratio) ? ratio : Infinity;
 }
 
 export function judge(starts: readonly Norms[]): Judgement {
-  const spreads = starts.map(({ activation, scale, plain, normalized }) => ({
-    name: `${activation} × ${scale}`,
+  const overLayers = starts.map(({ activation, scale, plain, normalized }) => ({
+    name: `${activation}, scale × ${scale}`,
     without: median(plain.map(spread)),
     within: median(normalized.map(spread)),
   }));
-  const worstWithout = Math.max(...spreads.map(({ without }) => without));
-  const worstWith = Math.max(...spreads.map(({ within }) => within));
-  const better = spreads.filter(({ without, within }) => within < without);
-  const worse = spreads
-    .filter(({ without, within }) => within >= without)
-    .map(({ name, without, within }) => `${name} (${formatNumber(within)} with, ${formatNumber(without)} without)`);
+  const activations = [...new Set(starts.map(({ activation }) => activation))];
+  const overall = activations.map((activation) => {
+    const some = starts.filter((start) => start.activation === activation);
+    const of = (kind: 'plain' | 'normalized') =>
+      median(some[0]![kind].map((_, repeat) => spread(some.flatMap((start) => start[kind][repeat]!))));
+    const [without, within] = [of('plain'), of('normalized')];
+    return { activation, without, within, ratio: without / within };
+  });
+  const least = overall.reduce((least, one) => (one.ratio < least.ratio ? one : least));
+  const worse = overLayers.filter(({ without, within }) => within > without);
+  const words = worse.map(({ name, without, within }) => `${name} (${formatNumber(within)} with, ${formatNumber(without)} without)`);
   return {
-    shown: worstWithout / worstWith >= FACTOR,
+    shown: least.ratio >= FACTOR,
     numbers: [
-      { name: 'greatest spread of gradient norms, without ÷ with', value: worstWithout / worstWith },
-      { name: 'greatest spread without', value: worstWithout },
-      { name: 'greatest spread with', value: worstWith },
-      { name: `starts of ${spreads.length} with the smaller spread with batch norm`, value: better.length },
-      ...spreads.flatMap(({ name, without, within }) => [
-        { name: `${name}: spread without`, value: without },
-        { name: `${name}: spread with`, value: within },
+      { name: 'spread of gradient norms without ÷ with, at the least', value: least.ratio },
+      ...overall.flatMap(({ activation, without, within }) => [
+        { name: `${activation}: spread over layers and scales without`, value: without },
+        { name: `${activation}: spread over layers and scales with`, value: within },
+      ]),
+      ...overLayers.flatMap(({ name, without, within }) => [
+        { name: `${name}: spread over layers without`, value: without },
+        { name: `${name}: spread over layers with`, value: within },
       ]),
     ],
-    sentence: `From the first to the last of ${DEPTH} layers gradient norms differ by up to ${formatNumber(worstWith)} times with batch norm and up to ${formatNumber(worstWithout)} without; ${worse.length === 0 ? 'no start is better off without' : `starts that are no better off with it: ${worse.join(', ')}`}.`,
+    sentence: `Over layers and scales gradient norms spread by ${overall.map(({ activation, without, within }) => `a factor of ${formatNumber(within)} with batch norm and ${formatNumber(without)} without (${activation})`).join(', ')}. At one scale alone, they spread more over the layers with batch norm than without for ${words.length === 0 ? 'none' : words.join('; ')}.`,
   };
 }
 
@@ -70,10 +69,10 @@ export const gradients: Experiment = {
   claim: 'In deep networks batch norm keeps gradients from vanishing and exploding, whatever the scale of the weights.',
   source:
     'Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.3; that at the start gradients of deep networks with batch norm explode themselves: Yang et al. 2019, arXiv:1902.08129',
-  criterion: `over several activations and scales of the first weights, the greatest ratio of gradient norms between two layers is at least ${FACTOR} times as high without batch norm`,
+  criterion: `for every activation, the greatest gradient norm of any layer at any of the scales, over the least, is at least ${FACTOR} times as high without batch norm`,
   async run(lab) {
     const repeats = range(lab.size(5, 15));
-    const starts = await lab.each(STARTS, (start) => measure(lab, start, repeats));
+    const starts = await lab.each(combinations(ACTIVATIONS, SCALES), ([activation, scale]) => measure(lab, activation, scale, repeats));
     const layers = range(DEPTH).map((layer) => layer + 1);
     const plot = (activation: ActivationName) => ({
       kind: 'lines' as const,
@@ -92,13 +91,13 @@ export const gradients: Experiment = {
     });
     return {
       ...judge(starts),
-      setting: `${DEPTH} hidden layers at the start of training, gradients of the loss of ${BATCH} rows; weights at half, once and twice the usual scale (He's for ReLU, √(1 / inputs) for tanh and sigmoid); ${repeats.length} seeds.`,
-      plots: (['relu', 'tanh', 'sigmoid'] as const).map(plot),
+      setting: `${DEPTH} hidden layers at the start of training, gradients of the loss of ${BATCH} rows; weights at half, once and twice the usual scale (that of He et al. for ReLU, √(1 / inputs) for tanh and sigmoid); ${repeats.length} seeds.`,
+      plots: ACTIVATIONS.map(plot),
     };
   },
 };
 
-function measure(lab: Lab, { activation, scale }: (typeof STARTS)[number], repeats: readonly number[]): Norms {
+function measure(lab: Lab, activation: ActivationName, scale: number, repeats: readonly number[]): Norms {
   const norms = (norm: boolean) => repeats.map((repeat) => gradientNorms(lab, activation, scale, norm, repeat));
   return { activation, scale, plain: norms(false), normalized: norms(true) };
 }

@@ -5,48 +5,40 @@ import type { Experiment, Judgement } from '../experiment';
 import { combinations, type Lab, range } from '../lab';
 import { train } from '../network/training';
 import { overRepeats, percent, WITH, WITHOUT } from '../series';
-import { median } from '../statistics';
+import { compare, type Sweep, USABLE } from '../sweep';
 
 /** Half a decade apart, four decades in all; 1 is He's initialization. */
 const SCALES = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100];
 const DEPTH = 4;
 const RATE = 0.05;
 const BATCH = 32;
-const USABLE = 0.9;
 const DECADES = 1;
 
-export interface ScaleSweep {
-  scales: readonly number[];
-  /** Accuracy by repeat and scale. */
-  plain: readonly (readonly number[])[];
-  normalized: readonly (readonly number[])[];
-}
-
-export function judge({ scales, plain, normalized }: ScaleSweep): Judgement {
-  const medians = (repeats: ScaleSweep['plain']) => scales.map((_, index) => median(repeats.map((one) => one[index]!)));
-  const [without, within] = [medians(plain), medians(normalized)];
-  const best = Math.max(...without, ...within);
-  const usable = (accuracies: readonly number[]) => longestSpan(scales, (index) => accuracies[index]! >= USABLE * best);
-  const [spanWithout, spanWith] = [usable(without), usable(within)];
+export function judge(sweep: Sweep): Judgement {
+  const { without, within } = compare(sweep);
+  const spanWithout = longestSpan(sweep.settings, without.usable);
+  const spanWith = longestSpan(sweep.settings, within.usable);
   return {
     shown: spanWith - spanWithout >= DECADES - 0.01,
     numbers: [
       { name: 'decades of usable scales, with − without', value: spanWith - spanWithout },
       { name: 'decades without', value: spanWithout },
       { name: 'decades with', value: spanWith },
-      { name: 'lowest accuracy without', value: Math.min(...without) },
-      { name: 'lowest accuracy with', value: Math.min(...within) },
+      { name: 'best accuracy without', value: without.best },
+      { name: 'best accuracy with', value: within.best },
+      { name: 'lowest accuracy without', value: Math.min(...without.medians) },
+      { name: 'lowest accuracy with', value: Math.min(...within.medians) },
     ],
-    sentence: `Initial weights get within a tenth of the best accuracy (${percent(best)}) over ${formatNumber(spanWith)} decades of their scale with batch norm and over ${formatNumber(spanWithout)} without; the lowest accuracy of the sweep is ${percent(Math.min(...within))} with and ${percent(Math.min(...without))} without.`,
+    sentence: `The scales of the initial weights that are usable span ${formatNumber(spanWith)} decades with batch norm and ${formatNumber(spanWithout)} without; the best accuracy of the sweep is ${percent(within.best)} with and ${percent(without.best)} without, the lowest ${percent(Math.min(...within.medians))} and ${percent(Math.min(...without.medians))}.`,
   };
 }
 
-/** Decades from the first to the last of the longest run of scales for which it holds; 0 for one alone or none. */
-function longestSpan(scales: readonly number[], holds: (index: number) => boolean): number {
+/** Decades from the first to the last of the longest run of usable scales; 0 for one alone or none. */
+function longestSpan(scales: readonly number[], usable: readonly boolean[]): number {
   let longest = 0;
   let first: number | undefined;
   scales.forEach((scale, index) => {
-    first = holds(index) ? (first ?? scale) : undefined;
+    first = usable[index] ? (first ?? scale) : undefined;
     if (first !== undefined) longest = Math.max(longest, Math.log10(scale / first));
   });
   return longest;
@@ -57,7 +49,7 @@ export const initialization: Experiment = {
   title: 'Less dependence on initialization',
   claim: 'With batch norm training depends less on how the weights start: their scale cancels out.',
   source: 'Ioffe & Szegedy 2015, arXiv:1502.03167, sections 1 and 3.3',
-  criterion: `the scales whose median accuracy is ${100 * USABLE} % of the best of all span at least ${DECADES} decade more with batch norm`,
+  criterion: `usable scales span at least ${DECADES} decade more with batch norm (${USABLE})`,
   async run(lab) {
     const repeats = range(lab.size(3, 5));
     const steps = lab.size(120, 600);
@@ -65,7 +57,7 @@ export const initialization: Experiment = {
     const accuracies = await lab.each(runs, ([[norm, repeat], scale]) => finalAccuracy(lab, norm, repeat, scale, steps));
     const of = (wanted: boolean) =>
       repeats.map((repeat) => accuracies.filter((_, index) => runs[index]![0][0] === wanted && runs[index]![0][1] === repeat));
-    const measured: ScaleSweep = { scales: SCALES, plain: of(false), normalized: of(true) };
+    const measured: Sweep = { settings: SCALES, plain: of(false), normalized: of(true) };
     return {
       ...judge(measured),
       setting: `${DEPTH} hidden layers, ReLU; all weights start at He's scale times 0.01 to 100; ${steps} steps of ${BATCH} rows, learning rate ${RATE}, momentum 0.9; ${repeats.length} seeds.`,

@@ -94,7 +94,8 @@ function trainAll(lab: Lab, activation: ActivationName, repeat: number, steps: n
     const losses = train(network, lab.train, { steps, batchSize: BATCH, learningRate: RATE, random: lab.random(repeat, 2) });
     const { accuracy } = network.test(lab.test);
     network.dispose();
-    return { loss: mean(losses.slice(-Math.ceil(steps / 10))), accuracy };
+    const loss = mean(losses.slice(-Math.ceil(steps / 10)));
+    return { loss: Number.isNaN(loss) ? Infinity : loss, accuracy };
   });
   return { activation, before: before!, after: after!, none: none! };
 }

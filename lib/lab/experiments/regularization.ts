@@ -61,8 +61,8 @@ export const regularization: Experiment = {
     'Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.4; that dropout and batch norm do not go together well: Li et al. 2019, arXiv:1801.05134',
   criterion: `the gap between training and test accuracy is at least ${percent(LEAST)} smaller with batch norm than without in the median, and smaller for ${100 * SEEDS} % of the seeds`,
   async run(lab) {
-    const repeats = range(lab.size(7, 15));
-    const steps = lab.size(300, 1000);
+    const repeats = range(lab.size(5, 15));
+    const steps = lab.size(200, 1000);
     const found = await lab.each(combinations(repeats, KINDS), ([repeat, kind]) => trainOne(lab, repeat, kind, steps));
     const runs = repeats.map((repeat) => {
       const [plain, norm, dropout, both] = found.slice(repeat * KINDS.length, (repeat + 1) * KINDS.length);
