@@ -5,7 +5,8 @@ import { Descent } from '../../lib/lab/network/descent';
 import { Dropout } from '../../lib/lab/network/dropout';
 import { CrossEntropy } from '../../lib/lab/network/loss';
 import { Network, type NetworkOptions } from '../../lib/lab/network/network';
-import { batches, train } from '../../lib/lab/network/training';
+import { Recurrent } from '../../lib/lab/network/recurrent';
+import { batches, type Learner, train } from '../../lib/lab/network/training';
 import { addProduct, transpose } from '../../lib/lab/network/values';
 import { device } from '../helpers/device';
 
@@ -41,6 +42,35 @@ function clouds(count: number): Dataset {
     (_, i) => (labels[Math.floor(i / INPUTS)] === 0 ? -1 : 1) + random.normal(),
   );
   return { features, labels, count, width: INPUTS };
+}
+
+function move(network: Learner, random: Random): void {
+  for (const parameter of network.parameters) {
+    for (let i = 0; i < parameter.values.length; i++) parameter.values[i]! += 0.3 * random.normal();
+    parameter.changed?.();
+  }
+}
+
+/** All gradients of a training pass are those of finite differences, and some of them are something. */
+function expectGradients(network: Learner, input: Float64Array, labels: Uint8Array): void {
+  network.learn(input, labels);
+  const gradients = network.parameters.map(({ gradient }) => gradient.slice());
+  let greatest = 0;
+  network.parameters.forEach((parameter, index) => {
+    for (let i = 0; i < parameter.values.length; i++) {
+      const kept = parameter.values[i]!;
+      const lossAt = (value: number) => {
+        parameter.values[i] = value;
+        parameter.changed?.();
+        return network.learn(input, labels);
+      };
+      const slope = (lossAt(kept + 1e-5) - lossAt(kept - 1e-5)) / 2e-5;
+      lossAt(kept);
+      greatest = Math.max(greatest, Math.abs(slope));
+      expect(gradients[index]![i]).to.be.closeTo(slope, 1e-6);
+    }
+  });
+  expect(greatest).to.be.greaterThan(0.01);
 }
 
 describe('the networks of the lab', () => {
@@ -83,34 +113,42 @@ describe('the networks of the lab', () => {
         const input = randomValues(ROWS * INPUTS, random);
         const labels = Uint8Array.from({ length: ROWS }, (_, row) => row % CLASSES);
         // Away from the start, where γ is 1 and β is 0 everywhere.
-        for (const parameter of network.parameters) {
-          for (let i = 0; i < parameter.values.length; i++) parameter.values[i]! += 0.3 * random.normal();
-          parameter.changed?.();
-        }
-        network.learn(input, labels);
-        const gradients = network.parameters.map(({ gradient }) => gradient.slice());
-        let greatest = 0;
-        network.parameters.forEach((parameter, index) => {
-          for (let i = 0; i < parameter.values.length; i++) {
-            const lossAt = (change: number) => {
-              const kept = parameter.values[i]!;
-              parameter.values[i] = kept + change;
-              parameter.changed?.();
-              const loss = network.learn(input, labels);
-              parameter.values[i] = kept;
-              parameter.changed?.();
-              return loss;
-            };
-            const slope = (lossAt(1e-5) - lossAt(-1e-5)) / 2e-5;
-            greatest = Math.max(greatest, Math.abs(slope));
-            expect(gradients[index]![i]).to.be.closeTo(slope, 1e-6);
-          }
-        });
-        expect(greatest).to.be.greaterThan(0.01);
+        move(network, random);
+        expectGradients(network, input, labels);
         network.dispose();
       });
     }
   }
+
+  for (const [normalized, horizon] of [
+    ['none', 1],
+    ['input', 1],
+    ['both', 1],
+    ['both', 3],
+  ] as const) {
+    it(`have the gradients of finite differences through time: batch norm on ${normalized}, statistics of ${horizon} steps`, () => {
+      const random = new Random(8);
+      const options = { steps: 3, width: 2, units: 4, classes: CLASSES, normalized, horizon, device: device.name, random };
+      const network = new Recurrent({ ...options, precision: 'float64' });
+      const labels = Uint8Array.from({ length: ROWS }, (_, row) => row % CLASSES);
+      move(network, random);
+      expectGradients(network, randomValues(ROWS * 6, random), labels);
+      network.dispose();
+    });
+  }
+
+  it('are recalibrated layer by layer: in use they then give what the whole batch gives in training', async () => {
+    const network = networkOf({ depth: 3, normOptions: { runningVariance: 'biased' } });
+    const data = clouds(40);
+    const inTraining = network.forward(data.features, data.count, true).slice();
+    const far = network.forward(data.features, data.count, false).slice();
+    await network.recalibrate(data);
+    const inUse = network.forward(data.features, data.count, false);
+    const distance = (values: ArrayLike<number>) => Math.max(...inTraining.map((value, i) => Math.abs(value - values[i]!)));
+    expect(distance(far)).to.be.greaterThan(0.1);
+    expect(distance(inUse)).to.be.lessThan(1e-9);
+    network.dispose();
+  });
 
   it('drop a share of the values in training, the same forth and back, and none in use', () => {
     const dropout = new Dropout(0.25, new Random(4), 'float64');

@@ -9,6 +9,8 @@ import * as initialization from '../../lib/lab/experiments/initialization';
 import * as learningRate from '../../lib/lab/experiments/learning_rate';
 import * as placement from '../../lib/lab/experiments/placement';
 import * as regularization from '../../lib/lab/experiments/regularization';
+import * as recurrence from '../../lib/lab/experiments/recurrence';
+import * as smallBatches from '../../lib/lab/experiments/small_batches';
 import * as statistics from '../../lib/lab/experiments/statistics';
 import { median } from '../../lib/lab/statistics';
 
@@ -104,6 +106,31 @@ describe('verdicts of the lab', () => {
     expect(regularization.judge([run(0.2, 0.1), run(0.2, 0.1), run(0.1, 0.2)]).shown).to.equal(false);
     expect(regularization.judge([run(0.2, 0.195)]).shown).to.equal(false);
     expect(regularization.judge([run(0.1, 0.2)]).shown).to.equal(false);
+  });
+
+  it('small-batches: shown where batch norm loses to small batches, and more than the network without', () => {
+    const sweep = (none: number[], norm: number[]) =>
+      smallBatches.judge({
+        sizes: [2, 32],
+        accuracies: { none: [none], norm: [norm], recalibrated: [norm], renorm: [[0.7, 0.8]], ghost: [norm] },
+      });
+    const found = sweep([0.8, 0.8], [0.6, 0.8]);
+    expect(found.shown).to.equal(true);
+    expect(found.numbers.find(({ name }) => name.includes('renormalization'))!.value).to.be.closeTo(0.5, 1e-9);
+    expect(sweep([0.8, 0.8], [0.8, 0.8]).shown).to.equal(false);
+    expect(sweep([0.4, 0.8], [0.6, 0.8]).shown).to.equal(false);
+    expect(sweep([0.8, 0.8], [0.8, 0.6]).shown).to.equal(false);
+  });
+
+  it('recurrence: shown where statistics of each step are better, for most seeds', () => {
+    const run = (shared: number, steps: number) => {
+      const of = (inUse: number) => ({ inUse, ofBatch: 0.9 });
+      return { none: of(0.7), input: of(0.7), shared: of(shared), steps: of(steps) };
+    };
+    expect(recurrence.judge([run(0.7, 0.8), run(0.7, 0.8), run(0.7, 0.8), run(0.8, 0.7)]).shown).to.equal(true);
+    expect(recurrence.judge([run(0.7, 0.8), run(0.7, 0.8), run(0.8, 0.7)]).shown).to.equal(false);
+    expect(recurrence.judge([run(0.7, 0.705)]).shown).to.equal(false);
+    expect(recurrence.judge([run(0.8, 0.7)]).shown).to.equal(false);
   });
 
   it('go by the median, which is no number where one is none', () => {

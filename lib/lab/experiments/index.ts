@@ -6,7 +6,9 @@ import { gradients } from './gradients';
 import { initialization } from './initialization';
 import { learningRate } from './learning_rate';
 import { placement } from './placement';
+import { recurrence } from './recurrence';
 import { regularization } from './regularization';
+import { smallBatches } from './small_batches';
 import { statistics } from './statistics';
 
 /** In the order of the report. */
@@ -20,4 +22,6 @@ export const experiments: readonly Experiment[] = [
   gradients,
   depth,
   regularization,
+  smallBatches,
+  recurrence,
 ];

@@ -68,6 +68,18 @@ export class Network {
     return { loss: this.#loss.evaluate(logits, labels).loss, accuracy: accuracy(logits, labels) };
   }
 
+  /**
+   * Puts the exact statistics over these rows in place of the running ones, layer by layer: each by what the recalibrated layers before it
+   * hand over.
+   */
+  async recalibrate({ features, count }: Dataset): Promise<void> {
+    let values: Values = features;
+    for (const layer of this.#layers) {
+      if (layer instanceof Normalization) await layer.recalibrate(values);
+      values = layer.forward(values, count, false);
+    }
+  }
+
   dispose(): void {
     for (const layer of this.#layers) layer.dispose();
   }

@@ -1,60 +1,59 @@
 /** Our batch norm as a layer among the others: values go to its device and come back. */
 
-import { BatchNorm, type BatchNormOptions, Tensor } from '../../index';
+import { BatchNorm, type BatchNormOptions, type Tensor } from '../../index';
 import type { Layer, Parameter } from './layer';
+import { Uploads } from './uploads';
 import { makeValues, type Precision, type Values } from './values';
 
 export class Normalization implements Layer {
-  readonly parameters: readonly Parameter[];
   readonly norm: BatchNorm;
-  readonly #precision: Precision;
-  /** Inputs by their number of rows, on the device. */
-  readonly #inputs = new Map<number, Tensor>();
-  readonly #gradients = new Map<number, Tensor>();
+  readonly #weight: Parameter;
+  readonly #bias: Parameter;
+  readonly #inputs: Uploads;
+  readonly #gradients: Uploads;
 
   constructor(channels: number, precision: Precision, options: BatchNormOptions) {
-    this.#precision = precision;
     this.norm = new BatchNorm(channels, { ...options, dtype: precision });
-    this.parameters = [this.#parameter(this.norm.weight, 1), this.#parameter(this.norm.bias, 0)];
+    this.#weight = parameterOf(this.norm.weight!, 1, precision);
+    this.#bias = parameterOf(this.norm.bias!, 0, precision);
+    this.#inputs = new Uploads(this.norm.device, precision, channels);
+    this.#gradients = new Uploads(this.norm.device, precision, channels);
   }
 
-  forward(input: Values, rows: number, training: boolean): Values {
-    using output = this.norm.train(training).forward(this.upload(input, rows));
+  get parameters(): readonly Parameter[] {
+    return [this.#weight, this.#bias];
+  }
+
+  forward(input: Values, _rows: number, training: boolean): Values {
+    using output = this.norm.train(training).forward(this.#inputs.write(input));
     return output.readSync();
   }
 
   backward(gradient: Values): Values {
-    const gradients = this.norm.backward(this.#upload(this.#gradients, gradient, gradient.length / this.norm.numFeatures));
+    const gradients = this.norm.backward(this.#gradients.write(gradient));
     using input = gradients.input;
     using weight = gradients.weight!;
     using bias = gradients.bias!;
-    this.parameters[0]!.gradient.set(weight.readSync());
-    this.parameters[1]!.gradient.set(bias.readSync());
+    this.#weight.gradient.set(weight.readSync());
+    this.#bias.gradient.set(bias.readSync());
     return input.readSync();
   }
 
-  /** The values as a tensor that lasts until the next call with as many rows. */
-  upload(input: Values, rows: number): Tensor {
-    return this.#upload(this.#inputs, input, rows);
+  /** Puts the exact statistics of these rows in place of the running ones. */
+  async recalibrate(input: Values): Promise<void> {
+    await this.norm.recalibrate([this.#inputs.write(input)]);
   }
 
   dispose(): void {
     this.norm.dispose();
-    for (const tensor of [...this.#inputs.values(), ...this.#gradients.values()]) tensor.dispose();
+    this.#inputs.dispose();
+    this.#gradients.dispose();
   }
+}
 
-  #parameter(tensor: Tensor | null, start: number): Parameter {
-    const values = makeValues(this.norm.numFeatures, this.#precision).fill(start);
-    return { values, gradient: makeValues(values.length, this.#precision), changed: () => tensor?.write(values) };
-  }
-
-  #upload(tensors: Map<number, Tensor>, values: Values, rows: number): Tensor {
-    let tensor = tensors.get(rows);
-    if (tensor === undefined) {
-      tensor = Tensor.empty([rows, this.norm.numFeatures], { dtype: this.#precision, device: this.norm.device });
-      tensors.set(rows, tensor);
-    }
-    tensor.write(values);
-    return tensor;
-  }
+/** A vector of a layer on a device, all of one value at first, to be learned here. */
+export function parameterOf(tensor: Tensor, start: number, precision: Precision): Parameter {
+  const values = makeValues(tensor.size, precision).fill(start);
+  tensor.write(values);
+  return { values, gradient: makeValues(tensor.size, precision), changed: () => tensor.write(values) };
 }

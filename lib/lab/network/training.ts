@@ -3,7 +3,15 @@
 import type { Random } from '../../cli/random';
 import { type Dataset, select } from '../../datasets/dataset';
 import { Descent } from './descent';
-import type { Network } from './network';
+import type { Parameter } from './layer';
+import type { Values } from './values';
+
+/** What can be trained. */
+export interface Learner {
+  readonly parameters: readonly Parameter[];
+  /** The mean loss of these rows; leaves gradients in the parameters. */
+  learn(input: Values, labels: Uint8Array): number;
+}
 
 export interface TrainingOptions {
   steps: number;
@@ -13,6 +21,8 @@ export interface TrainingOptions {
   momentum?: number;
   /** Gives the order of the rows. */
   random: Random;
+  /** Called before each step, with the share of the training that is done. */
+  beforeStep?(share: number): void;
   /** Called after each step, with the number of steps done and the loss of the step's batch. */
   afterStep?(step: number, loss: number): void;
 }
@@ -22,11 +32,12 @@ export interface TrainingOptions {
  *
  * @returns the loss of each step's batch.
  */
-export function train(network: Network, data: Dataset, options: TrainingOptions): number[] {
-  const { steps, learningRate, momentum = 0.9, afterStep } = options;
+export function train(network: Learner, data: Dataset, options: TrainingOptions): number[] {
+  const { steps, learningRate, momentum = 0.9, beforeStep, afterStep } = options;
   const descent = new Descent(network.parameters, learningRate, momentum);
   const losses: number[] = [];
   for (const batch of batches(data, options.batchSize, options.random)) {
+    beforeStep?.(losses.length / steps);
     const loss = network.learn(batch.features, batch.labels);
     descent.step();
     losses.push(loss);
