@@ -21,3 +21,6 @@ export function overRepeats(
 }
 
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+
+/** A difference of shares, in percentage points. */
+export const points = (difference: number): string => `${(100 * difference).toFixed(1)} points`;

@@ -84,7 +84,7 @@ export function drawYAxis(scale: Scale, label: string, frame: Frame): string {
     return `<path class="grid" d="M${frame.left} ${y}H${frame.right}"/><text x="${frame.left - 8}" y="${px(scale(tick) + 4)}" text-anchor="end">${tickLabel(tick)}</text>`;
   });
   const middle = px((frame.top + frame.bottom) / 2);
-  return `${ticks.join('')}<text transform="translate(16 ${middle}) rotate(-90)" text-anchor="middle">${escapeHtml(label)}</text>`;
+  return `${ticks.join('')}<text transform="translate(13 ${middle}) rotate(-90)" text-anchor="middle">${escapeHtml(label)}</text>`;
 }
 
 export function drawXAxis(scale: Scale, label: string, frame: Frame, whole: boolean): string {

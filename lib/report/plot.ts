@@ -23,6 +23,8 @@ export interface LinePlotOptions extends PlotOptions {
   xScale?: ScaleKind;
   /** Labels at whole numbers only, where x counts something. */
   wholeX?: boolean;
+  /** Labels at these values instead of round ones, where x was set and not measured. */
+  xTicks?: readonly number[];
   series: readonly LineSeries[];
   /** false where a legend beside several plots says it once. */
   legend?: boolean;
@@ -88,7 +90,7 @@ export function linePlot(options: LinePlotOptions): string {
   const { frame, legend } = makeFrame(options, options.legend === false ? [] : entries, 52);
   const ys = series.flatMap(({ y, bands = [] }) => [...y, ...bands.flatMap(({ low, high }) => [...low, ...high])]);
   const xs = series.flatMap(({ x }) => x);
-  const xScale = makeScale(xKind, extent(xs, xKind), frame.left, frame.right);
+  const xScale = makeScale(xKind, extent(xs, xKind), frame.left, frame.right, options.xTicks);
   const yScale = makeScale(yKind, options.yRange ?? extent(ys, yKind), frame.bottom, frame.top);
   const axes = drawYAxis(yScale, options.yLabel, frame) + drawXAxis(xScale, options.xLabel, frame, options.wholeX ?? false);
   const drawn = series.map((one, index) => drawSeries(one, color(index), xScale, yScale, yKind));

@@ -45,13 +45,19 @@ export function logTicks(low: number, high: number): number[] {
   return ticks.filter((_, index) => index % every === 0);
 }
 
-/** A scale from [low, high] to [from, to] pixels. */
-export function makeScale(kind: ScaleKind, [low, high]: readonly [number, number], from: number, to: number): Scale {
+/** A scale from [low, high] to [from, to] pixels, with round ticks or the given ones. */
+export function makeScale(
+  kind: ScaleKind,
+  [low, high]: readonly [number, number],
+  from: number,
+  to: number,
+  ticks: readonly number[] = kind === 'log' ? logTicks(low, high) : linearTicks(low, high),
+): Scale {
   const transform = kind === 'log' ? Math.log10 : (value: number) => value;
   const start = transform(low);
   const span = transform(high) - start;
   const scale = (value: number) => from + ((transform(value) - start) / span) * (to - from);
-  return Object.assign(scale, { ticks: kind === 'log' ? logTicks(low, high) : linearTicks(low, high) });
+  return Object.assign(scale, { ticks });
 }
 
 /** A short spelling of a number for labels and tables. */

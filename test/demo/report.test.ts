@@ -46,6 +46,12 @@ describe('report', () => {
     expect(svg).to.not.match(/NaN|Infinity/);
   });
 
+  it('labels the values that it is told to', () => {
+    const svg = linePlot({ ...LINE, xScale: 'log', xTicks: [2, 3], series: [{ name: 'one', x: [1, 2, 3], y: [1, 2, 3] }] });
+    expect(svg).to.contain('text-anchor="middle">2</text>').and.contain('text-anchor="middle">3</text>');
+    expect(svg).to.not.contain('text-anchor="middle">1</text>');
+  });
+
   it('draws an empty plot without complaint', () => {
     expect(linePlot({ ...LINE, series: [] })).to.not.match(/NaN|Infinity/);
     expect(linePlot({ ...LINE, series: [{ name: 'nothing', x: [0], y: [null] }] })).to.not.match(/NaN|Infinity/);

@@ -1,9 +1,12 @@
 /** The page of --report: one section for each experiment, and all verdicts on top. */
 
 import type { Finding, Plot } from '../../lab';
-import { barPlot, escapeHtml, figure, formatNumber, linePlot, page, paragraph, section, table } from '../../report';
+import { barPlot, details, escapeHtml, figure, formatNumber, linePlot, page, paragraph, section, table } from '../../report';
 import type { LabResult, Outcome } from '../lab';
 import { verdictOf } from './text';
+
+/** What is more is folded away. */
+const MOST_NUMBERS = 10;
 
 /** Of a plot that stands beside another. */
 const PANEL = { width: 520, height: 340 };
@@ -42,7 +45,7 @@ function describeExperiment(outcome: Outcome): string {
     drawPlots(finding),
     paragraph(`Counts as shown when ${experiment.criterion}.`),
     paragraph(`What was done: ${finding.setting}`),
-    numbers,
+    finding.numbers.length > MOST_NUMBERS ? details(`All ${finding.numbers.length} numbers`, numbers) : numbers,
     '</div>',
   );
 }

@@ -4,6 +4,8 @@ import { formatNumber } from '../../report';
 import type { LabResult, Outcome } from '../lab';
 
 const WIDTH = 20;
+/** Of a line on a terminal that is not narrow. */
+const LINE = 120;
 
 export const verdictOf = ({ finding }: Outcome): string => (finding.shown ? 'shown' : 'not shown');
 
@@ -24,9 +26,20 @@ export function describeOutcome(outcome: Outcome): string {
   const { name, value } = finding.numbers[0]!;
   return [
     `${experiment.name.padEnd(WIDTH)} ${verdictOf(outcome).padEnd(10)} ${formatNumber(value)} ${name}`,
-    `${' '.repeat(WIDTH)} ${finding.sentence}`,
+    ...wrap(finding.sentence, LINE - WIDTH - 1).map((line) => `${' '.repeat(WIDTH)} ${line}`),
     '',
   ].join('\n');
+}
+
+/** Words in lines of at most that many characters, but for a word that is longer. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 export function describe({ outcomes, options, seconds }: LabResult): string {

@@ -94,6 +94,7 @@ export const convergence: Experiment = {
           description: 'Steps over the learning rate; no point where the loss was not reached.',
           xLabel: 'learning rate (log)',
           xScale: 'log',
+          xTicks: RATES,
           yLabel: 'steps (log)',
           yScale: 'log',
           series: [

@@ -59,6 +59,7 @@ export const depth: Experiment = {
           description: 'Test accuracy after training, over the number of hidden layers.',
           xLabel: 'hidden layers (log)',
           xScale: 'log',
+          xTicks: depths,
           yLabel: 'test accuracy',
           yRange: [0, 1],
           series: [

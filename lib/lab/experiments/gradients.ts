@@ -5,7 +5,7 @@ import { formatNumber } from '../../report';
 import type { Experiment, Judgement } from '../experiment';
 import { combinations, type Lab, range } from '../lab';
 import type { ActivationName } from '../network/activation';
-import { overRepeats, WITH, WITHOUT } from '../series';
+import { overRepeats } from '../series';
 import { median } from '../statistics';
 
 const DEPTH = 24;
@@ -45,7 +45,8 @@ export function judge(starts: readonly Norms[]): Judgement {
   });
   const least = overall.reduce((least, one) => (one.ratio < least.ratio ? one : least));
   const worse = overLayers.filter(({ without, within }) => within > without);
-  const words = worse.map(({ name, without, within }) => `${name} (${formatNumber(within)} with, ${formatNumber(without)} without)`);
+  const worst = worse.toSorted((one, other) => other.within / other.without - one.within / one.without)[0];
+  const example = worst ? `, such as ${worst.name}: ${formatNumber(worst.within)} with and ${formatNumber(worst.without)} without` : '';
   return {
     shown: least.ratio >= FACTOR,
     numbers: [
@@ -59,7 +60,7 @@ export function judge(starts: readonly Norms[]): Judgement {
         { name: `${name}: spread over layers with`, value: within },
       ]),
     ],
-    sentence: `Over layers and scales gradient norms spread by ${overall.map(({ activation, without, within }) => `a factor of ${formatNumber(within)} with batch norm and ${formatNumber(without)} without (${activation})`).join(', ')}. At one scale alone, they spread more over the layers with batch norm than without for ${words.length === 0 ? 'none' : words.join('; ')}.`,
+    sentence: `Over layers and scales gradient norms spread by ${overall.map(({ activation, without, within }) => `a factor of ${formatNumber(within)} with batch norm and ${formatNumber(without)} without (${activation})`).join(', ')}. At one scale alone they spread more over the layers with batch norm at ${worse.length} of ${starts.length} starts${example}.`,
   };
 }
 
@@ -77,7 +78,7 @@ export const gradients: Experiment = {
     const plot = (activation: ActivationName) => ({
       kind: 'lines' as const,
       title: `Gradient norm by layer, ${activation}`,
-      description: 'Norm of the gradient of the weights of each hidden layer at the start.',
+      description: 'Norm of the gradient of the weights of each hidden layer at the start: solid with batch norm, dashed without.',
       xLabel: 'hidden layer',
       wholeX: true,
       yLabel: 'norm (log)',
@@ -85,8 +86,8 @@ export const gradients: Experiment = {
       series: starts
         .filter((start) => start.activation === activation)
         .flatMap(({ scale, plain, normalized }, index) => [
-          overRepeats(`with, × ${scale}`, layers, normalized, { color: WITH, dashed: index !== 1 }),
-          overRepeats(`without, × ${scale}`, layers, plain, { color: [WITHOUT, 3, 4][index]!, dashed: index !== 1 }),
+          overRepeats(`with, × ${scale}`, layers, normalized, { color: index }),
+          overRepeats(`without, × ${scale}`, layers, plain, { color: index, dashed: true }),
         ]),
     });
     return {

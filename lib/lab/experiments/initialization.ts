@@ -68,6 +68,7 @@ export const initialization: Experiment = {
           description: 'Test accuracy after training, over the factor on the initial weights.',
           xLabel: "factor on He's initialization (log)",
           xScale: 'log',
+          xTicks: SCALES,
           yLabel: 'test accuracy',
           yRange: [0, 1],
           series: [

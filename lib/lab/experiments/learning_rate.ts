@@ -54,6 +54,7 @@ export const learningRate: Experiment = {
           description: 'Test accuracy after training, over the learning rate: median and range over the seeds.',
           xLabel: 'learning rate (log)',
           xScale: 'log',
+          xTicks: RATES,
           yLabel: 'test accuracy',
           yRange: [0, 1],
           series: [

@@ -5,7 +5,7 @@ import { SIDE } from '../data';
 import { combinations, type Lab, range } from '../lab';
 import { Recurrent } from '../network/recurrent';
 import { train } from '../network/training';
-import { percent } from '../series';
+import { percent, points } from '../series';
 import { median, shareOf } from '../statistics';
 
 const UNITS = 32;
@@ -44,7 +44,7 @@ export function judge(runs: readonly Record<Kind, Accuracies>[]): Judgement {
       { name: "accuracy by the batch's statistics − by the running ones, shared", value: gap('shared') },
       { name: "accuracy by the batch's statistics − by the running ones, each time step", value: gap('steps') },
     ],
-    sentence: `In eval mode statistics of each time step reach ${percent(accuracy('steps'))}, one set shared over time ${percent(accuracy('shared'))}, and are better for ${percent(share)} of the seeds; with batch norm on the input alone it is ${percent(accuracy('input'))}, with none ${percent(accuracy('none'))}. By the statistics of the test batch itself, the shared set would reach ${percent(gap('shared'))} more than by the running ones.`,
+    sentence: `In eval mode statistics of each time step reach ${percent(accuracy('steps'))}, one set shared over time ${percent(accuracy('shared'))}, and are better for ${percent(share)} of the seeds; with batch norm on the input alone it is ${percent(accuracy('input'))}, with none ${percent(accuracy('none'))}. By the statistics of the test batch itself, the shared set would reach ${points(gap('shared'))} more than by the running ones, and that of each time step ${points(gap('steps'))}.`,
   };
 }
 
@@ -55,7 +55,7 @@ export const recurrence: Experiment = {
     'In a recurrent network each time step needs running statistics of its own: those of the first steps are others than those of later ones, and one shared set fits none of them in eval mode.',
   source:
     'Cooijmans et al. 2017, arXiv:1603.09025, section 3; Laurent et al. 2016, arXiv:1510.01378, normalize the input alone, shared over time',
-  criterion: `test accuracy in eval mode is at least ${percent(LEAST)} higher with statistics of each time step than with one shared set in the median, and higher for ${100 * SEEDS} % of the seeds`,
+  criterion: `test accuracy in eval mode is at least ${points(LEAST)} higher with statistics of each time step than with one shared set in the median, and higher for ${100 * SEEDS} % of the seeds`,
   async run(lab) {
     const repeats = range(lab.size(5, 9));
     const steps = lab.size(100, 600);

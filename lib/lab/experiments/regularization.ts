@@ -4,7 +4,7 @@ import { type Dataset, select } from '../../datasets/dataset';
 import type { Experiment, Judgement } from '../experiment';
 import { combinations, type Lab, range } from '../lab';
 import { train } from '../network/training';
-import { percent } from '../series';
+import { percent, points } from '../series';
 import { median, shareOf } from '../statistics';
 
 const ROWS = 250;
@@ -48,7 +48,7 @@ export function judge(runs: readonly Regularized[]): Judgement {
       ...KINDS.map((kind) => ({ name: `gap with ${WORDS[kind]}`, value: gap(kind) })),
       ...KINDS.map((kind) => ({ name: `test accuracy with ${WORDS[kind]}`, value: test(kind) })),
     ],
-    sentence: `Accuracy falls from training to test by ${percent(gap('plain'))} with neither, ${percent(gap('norm'))} with batch norm, ${percent(gap('dropout'))} with dropout and ${percent(gap('both'))} with both; batch norm has the smaller gap than neither for ${percent(won)} of the seeds. Test accuracy: ${percent(test('plain'))}, ${percent(test('norm'))}, ${percent(test('dropout'))}, ${percent(test('both'))}.`,
+    sentence: `Accuracy falls from training to test by ${points(gap('plain'))} with neither, ${points(gap('norm'))} with batch norm, ${points(gap('dropout'))} with dropout and ${points(gap('both'))} with both; batch norm has the smaller gap than neither for ${percent(won)} of the seeds. Test accuracy: ${percent(test('plain'))}, ${percent(test('norm'))}, ${percent(test('dropout'))}, ${percent(test('both'))}.`,
   };
 }
 
@@ -59,7 +59,7 @@ export const regularization: Experiment = {
     'The noise of the batches makes batch norm a regularizer: the gap between training and test accuracy narrows, and dropout can be left out.',
   source:
     'Ioffe & Szegedy 2015, arXiv:1502.03167, section 3.4; that dropout and batch norm do not go together well: Li et al. 2019, arXiv:1801.05134',
-  criterion: `the gap between training and test accuracy is at least ${percent(LEAST)} smaller with batch norm than without in the median, and smaller for ${100 * SEEDS} % of the seeds`,
+  criterion: `the gap between training and test accuracy is at least ${points(LEAST)} smaller with batch norm than without in the median, and smaller for ${100 * SEEDS} % of the seeds`,
   async run(lab) {
     const repeats = range(lab.size(5, 15));
     const steps = lab.size(200, 1000);

@@ -4,7 +4,7 @@ import type { Experiment, Judgement } from '../experiment';
 import { combinations, type Lab, range } from '../lab';
 import type { Network } from '../network/network';
 import { train } from '../network/training';
-import { overRepeats, percent } from '../series';
+import { overRepeats, percent, points } from '../series';
 import { median } from '../statistics';
 
 const SIZES = [2, 4, 8, 32, 128];
@@ -52,7 +52,7 @@ export function judge({ sizes, accuracies }: BatchSweep): Judgement {
       { name: `accuracy won by ghost batches of ${VIRTUAL} in batches of ${sizes[last]}`, value: ghost },
       ...KINDS.filter((kind) => kind !== 'ghost').map((kind) => ({ name: `accuracy at ${sizes[0]}, ${WORDS[kind]}`, value: at(kind, 0) })),
     ],
-    sentence: `From its best batch size to batches of ${sizes[0]}, accuracy falls from ${percent(best)} to ${percent(at('norm', 0))} with batch norm, and to ${percent(at('none', 0))} without, by ${percent(lost)} and ${percent(lostWithout)}. Recalibration makes it ${percent(at('recalibrated', 0))}, renormalization ${percent(at('renorm', 0))}. In batches of ${sizes[last]}, ghost batches of ${VIRTUAL} reach ${percent(at('ghost', last))}, and the whole batch ${percent(at('norm', last))}.`,
+    sentence: `From its best batch size to batches of ${sizes[0]}, accuracy falls from ${percent(best)} to ${percent(at('norm', 0))} with batch norm, and to ${percent(at('none', 0))} without, by ${points(lost)} and ${points(lostWithout)}. Recalibration makes it ${percent(at('recalibrated', 0))}, renormalization ${percent(at('renorm', 0))}. In batches of ${sizes[last]}, ghost batches of ${VIRTUAL} reach ${percent(at('ghost', last))}, and the whole batch ${percent(at('norm', last))}.`,
   };
 }
 
@@ -63,7 +63,7 @@ export const smallBatches: Experiment = {
     'Batch norm does worse the smaller the batch. Against it: statistics recalibrated after training, batch renormalization, and, where large batches generalize less well, ghost batches.',
   source:
     'Ioffe 2017, arXiv:1702.03275; Hoffer et al. 2017, arXiv:1705.08741 (ghost batches); Wu & Johnson 2021, arXiv:2105.07576 (recalibration)',
-  criterion: `with batch norm accuracy falls by at least ${percent(LOSS)} from the best batch size to the smallest, and by more than without; what the remedies bring is told by their own numbers`,
+  criterion: `with batch norm accuracy falls by at least ${points(LOSS)} from the best batch size to the smallest, and by more than without; what the remedies bring is told by their own numbers`,
   async run(lab) {
     const repeats = range(lab.size(3, 5));
     const rows = lab.size(2000, 12_000);
@@ -86,6 +86,7 @@ export const smallBatches: Experiment = {
           description: 'Test accuracy in eval mode after training, over the batch size.',
           xLabel: 'batch size (log)',
           xScale: 'log',
+          xTicks: SIZES,
           yLabel: 'test accuracy',
           series: KINDS.map((kind) =>
             overRepeats(WORDS[kind], SIZES, accuracies[kind], { color: { norm: 0, none: 1, recalibrated: 2, renorm: 3, ghost: 4 }[kind] }),
