@@ -1,6 +1,6 @@
 /** The training steps that are computed: normally distributed data of deviation 1 about means at which careless formulas fail. */
 
-import { Random } from '../../lib/cli/random';
+import { Random } from '../../lib/random';
 import { roundAll } from '../../lib/validation/number_format';
 import type { Layout, Problem as Shaped } from '../cpu/problem';
 

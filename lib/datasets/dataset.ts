@@ -1,6 +1,6 @@
 /** Labelled vectors: what a classifier learns from. */
 
-import type { Random } from '../cli/random';
+import type { Random } from '../random';
 
 export interface Dataset {
   /** `[count, width]`, row by row. */

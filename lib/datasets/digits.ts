@@ -1,6 +1,6 @@
 /** Small grey pictures of digits, drawn stroke by stroke: shifted, turned, scaled, slanted, smudged and noised, all from one seed. */
 
-import type { Random } from '../cli/random';
+import type { Random } from '../random';
 import type { Dataset } from './dataset';
 
 type Point = readonly [x: number, y: number];

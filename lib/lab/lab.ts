@@ -1,7 +1,7 @@
 /** Where experiments are done: the data, the seed and the device, and who watches. */
 
 import { setImmediate } from 'node:timers/promises';
-import { Random } from '../cli/random';
+import { Random } from '../random';
 import type { Dataset } from '../datasets/dataset';
 import { Network, type NetworkOptions } from './network/network';
 

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { parseCsv } from '../../lib/datasets/csv';
 import { split } from '../../lib/datasets/dataset';
 import { renderDigits } from '../../lib/datasets/digits';
-import { Random } from '../../lib/cli/random';
+import { Random } from '../../lib/random';
 
 describe('datasets', () => {
   describe('rendered digits', () => {

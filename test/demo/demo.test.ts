@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
 import { renderDigits } from '../../lib/datasets/digits';
-import { Random } from '../../lib/cli/random';
+import { Random } from '../../lib/random';
 import { BatchNormalization, fileSystem } from '../../lib/tfjs';
 import { backgroundOf, boxesOf, overflowOf, useBrowser } from '../helpers/browser';
 import { skip } from '../helpers/shared';

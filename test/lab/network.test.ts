@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Random } from '../../lib/cli/random';
+import { Random } from '../../lib/random';
 import type { Dataset } from '../../lib/datasets/dataset';
 import { Descent } from '../../lib/lab/network/descent';
 import { Dropout } from '../../lib/lab/network/dropout';

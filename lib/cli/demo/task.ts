@@ -1,7 +1,7 @@
 /** From the options to data: digits of our own, or those in files. */
 
 import { basename } from 'node:path';
-import { Random } from '../random';
+import { Random } from '../../random';
 import { readCsv } from '../../datasets/csv';
 import { type Dataset, split, type Task } from '../../datasets/dataset';
 import { renderDigits } from '../../datasets/digits';

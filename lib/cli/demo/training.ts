@@ -1,7 +1,7 @@
 /** One run: a network trained by plain stochastic gradient descent, and a record of how it went. */
 
 import * as tf from '@tensorflow/tfjs';
-import { Random } from '../random';
+import { Random } from '../../random';
 import type { Task } from '../../datasets/dataset';
 import { accuracy } from '../../datasets/accuracy';
 import { HIDDEN_LAYERS, makeNetwork, predict } from './network';

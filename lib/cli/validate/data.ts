@@ -4,7 +4,7 @@ import type { DType, ParameterDType } from '../../dtype';
 import { round, roundAll } from '../../validation/number_format';
 import { batchStatistics, forEachOfChannel, type View, viewOf } from '../../validation/oracle';
 import { keepOffKinks, type Pass } from '../../validation/tolerance';
-import { Random } from '../random';
+import { Random } from '../../random';
 import type { Case } from './cases';
 
 export const DATA_KINDS = ['ordinary', 'huge-mean', 'tiny-variance', 'constant-channel', 'outliers', 'extremes'] as const;

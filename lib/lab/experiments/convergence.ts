@@ -53,7 +53,7 @@ export const convergence: Experiment = {
   criterion: `the median of the steps to a training loss of ${TARGET}, each network at the learning rate best for it, is at least ${FACTOR} times as high without batch norm`,
   async run(lab) {
     const repeats = range(lab.size(3, 5));
-    const most = lab.size(250, 1000);
+    const most = lab.size(200, 1000);
     const runs = combinations(combinations(repeats, [false, true]), RATES);
     const losses = await lab.each(runs, ([[repeat, norm], rate]) => smoothLosses(lab, repeat, norm, rate, most));
     const of = (wanted: boolean) =>

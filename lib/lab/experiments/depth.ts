@@ -40,7 +40,7 @@ export const depth: Experiment = {
   criterion: `the deepest usable network is at least ${FACTOR} times as deep with batch norm (${USABLE})`,
   async run(lab) {
     const repeats = range(lab.size(3, 5));
-    const steps = lab.size(120, 800);
+    const steps = lab.size(100, 800);
     const depths = lab.quick ? DEPTHS : [...DEPTHS, DEEPEST];
     const runs = combinations(combinations([false, true], repeats), depths);
     const accuracies = await lab.each(runs, ([[norm, repeat], hidden]) =>

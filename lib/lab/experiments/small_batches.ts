@@ -66,7 +66,7 @@ export const smallBatches: Experiment = {
   criterion: `with batch norm accuracy falls by at least ${points(LOSS)} from the best batch size to the smallest, and by more than without; what the remedies bring is told by their own numbers`,
   async run(lab) {
     const repeats = range(lab.size(3, 5));
-    const rows = lab.size(2000, 12_000);
+    const rows = lab.size(1600, 12_000);
     const found = await lab.each(combinations(repeats, SIZES), ([repeat, size]) => trainAll(lab, repeat, size, rows));
     const of = (kind: Kind) => repeats.map((repeat) => SIZES.map((_, index) => found[repeat * SIZES.length + index]![kind]));
     const accuracies = {

@@ -1,6 +1,6 @@
 /** y = x · W [+ b]. */
 
-import type { Random } from '../../cli/random';
+import type { Random } from '../../random';
 import type { Layer, Parameter } from './layer';
 import { addProduct, Memory, makeValues, type Precision, transpose, type Values } from './values';
 

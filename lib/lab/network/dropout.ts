@@ -1,6 +1,6 @@
 /** In training each value is dropped with a probability, and the others are scaled up to make up for it (Srivastava et al. 2014). */
 
-import type { Random } from '../../cli/random';
+import type { Random } from '../../random';
 import type { Layer } from './layer';
 import { Memory, type Precision, type Values } from './values';
 

@@ -1,6 +1,6 @@
 /** Classifiers of dense layers, with and without batch norm. */
 
-import type { Random } from '../../cli/random';
+import type { Random } from '../../random';
 import { accuracy } from '../../datasets/accuracy';
 import type { Dataset } from '../../datasets/dataset';
 import type { BatchNormOptions } from '../../index';

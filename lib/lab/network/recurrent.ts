@@ -3,7 +3,7 @@
  * Cooijmans et al. 2017 (arXiv:1603.09025), who have them start with a small γ, and leave the shift to b.
  */
 
-import type { Random } from '../../cli/random';
+import type { Random } from '../../random';
 import { accuracy } from '../../datasets/accuracy';
 import type { Dataset } from '../../datasets/dataset';
 import { RecurrentBatchNorm } from '../../index';

@@ -1,6 +1,6 @@
 /** A training of a fixed number of steps. */
 
-import type { Random } from '../../cli/random';
+import type { Random } from '../../random';
 import { type Dataset, select } from '../../datasets/dataset';
 import { Descent } from './descent';
 import type { Parameter } from './layer';
