@@ -42,6 +42,13 @@ describe('verdicts of the lab', () => {
     expect(covariateShift.judge({ plain: [[Number.NaN]], normalized: [[1]] }).shown).to.equal(false);
   });
 
+  it('covariate-shift: the way of a distribution is that of its mean and deviation together, in deviations', () => {
+    const layers = (...units: [mean: number, deviation: number][]) =>
+      units.flatMap(([mean, deviation]) => new Array(32).fill({ mean, deviation }));
+    const ways = covariateShift.driftsOf([layers([0, 1], [0, 2]), layers([3, 5], [0, 2]), layers([3, 5], [1, 2])]);
+    expect(ways.map((way) => way.toFixed(6))).to.deep.equal(['5.000000', '0.500000']);
+  });
+
   it('convergence: shown where it takes more steps without, or never gets there', () => {
     const steps = (plain: number[], normalized: number[]) =>
       convergence.judge({ rates: [0.1, 1], plain: [plain], normalized: [normalized] });

@@ -19,7 +19,7 @@ function bars(experiments: number): Progress {
   let bar: SingleBar | undefined;
   return {
     begin(title) {
-      const format = `${String(++begun).padStart(2)}/${experiments} ${title.padEnd(34)} {bar} {percentage}%`;
+      const format = `${String(++begun).padStart(2)}/${experiments} ${title.padEnd(47)} {bar} {percentage}%`;
       bar = new SingleBar({ format, barsize: 24, stream: process.stderr, clearOnComplete: true }, Presets.shades_classic);
       bar.start(100, 0);
     },
