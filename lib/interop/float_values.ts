@@ -1,0 +1,27 @@
+/** Between the float types of files and arrays of numbers. */
+
+import { BatchNormError } from '../errors';
+import { halfBits, halfValues } from './half';
+import type { SafetensorsTensor } from './safetensors_file';
+import type { SafetensorsDType } from './safetensors_header';
+
+export type FloatDType = 'F64' | 'F32' | 'F16' | 'BF16';
+
+export function isFloat(dtype: SafetensorsDType): dtype is FloatDType {
+  return dtype === 'F64' || dtype === 'F32' || dtype === 'F16' || dtype === 'BF16';
+}
+
+/** The elements as numbers, exactly: a Float64Array for F64, else a Float32Array. @throws {BatchNormError} `ERR_DTYPE` for other types. */
+export function floatValues({ dtype, data }: SafetensorsTensor, name: string): Float32Array | Float64Array {
+  if (dtype === 'F16') return halfValues(data as Uint16Array, 'float16');
+  if (dtype === 'BF16') return halfValues(data as Uint16Array, 'bfloat16');
+  if (isFloat(dtype)) return data as Float32Array | Float64Array;
+  throw new BatchNormError('ERR_DTYPE', `Expected F64, F32, F16 or BF16 for ${name} but received ${dtype}`);
+}
+
+/** Numbers as such a file has them; one rounding. */
+export function storedFloats(values: Float64Array, dtype: FloatDType): Float64Array | Float32Array | Uint16Array {
+  if (dtype === 'F16') return halfBits(values, 'float16');
+  if (dtype === 'BF16') return halfBits(values, 'bfloat16');
+  return dtype === 'F64' ? values : Float32Array.from(values);
+}
