@@ -24,7 +24,7 @@ of the model must then leave these batch norms out, and give the layers before t
                      as it is. Only you can know what follows what: a wrong pair gives a wrong model
   --out FILE         the file to write; MODEL.folded.safetensors when left out
   --eps NUMBER       what the batch norms add to the variance, which a file does not tell (1e-5, as in PyTorch)
-  --output-axis N    the dimension of the weights that counts output channels: 0 (the default) for PyTorch's convolutions and linear layers,
+  --output-axis=N    the dimension of the weights that counts output channels: 0 (the default) for PyTorch's convolutions and linear layers,
                      1 for its transposed convolutions, -1 for kernels of Keras
   --json             print what was done as JSON on stdout and nothing else
   --help             print this
