@@ -11,9 +11,9 @@ import { expected } from '../errors';
  * @throws {BatchNormError} `ERR_INVALID_ARGUMENT` where `path` is there and is no ordinary file; and Node.js's own errors.
  */
 export async function writeAtomically(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
-  const place = await placeOf(path);
+  const { place, mode } = await placeOf(path);
   const draft = join(dirname(place), `.${randomUUID()}.tmp`);
-  const file = await open(draft, 'wx');
+  const file = await open(draft, 'wx', mode);
   try {
     try {
       await write(file);
@@ -28,15 +28,22 @@ export async function writeAtomically(path: string, write: (file: FileHandle) =>
   }
 }
 
-/** Where a link leads, so that the link stays one. */
-async function placeOf(path: string): Promise<string> {
+interface Place {
+  /** Where a link leads, so that the link stays one. */
+  place: string;
+  /** Who may do what with it. */
+  mode: number;
+}
+
+async function placeOf(path: string): Promise<Place> {
   let place: string;
   try {
     place = await realpath(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return path;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { place: path, mode: 0o666 };
     throw error;
   }
-  if (!(await stat(place)).isFile()) throw expected('a file, or the name of a new one,', 'target', path);
-  return place;
+  const found = await stat(place);
+  if (!found.isFile()) throw expected('a file, or the name of a new one,', 'target', path);
+  return { place, mode: found.mode & 0o777 };
 }

@@ -32,9 +32,16 @@ function bytesOf(bytes: Uint8Array): ByteSource {
   return {
     name: 'bytes',
     byteLength: bytes.byteLength,
-    read: async (begin, length) => new Uint8Array(bytes.subarray(begin, begin + length)),
+    async read(begin, length) {
+      if (bytes.byteLength < begin + length) throw cut('bytes');
+      return new Uint8Array(bytes.subarray(begin, begin + length));
+    },
     close: async () => {},
   };
+}
+
+function cut(name: string): BatchNormError {
+  return new BatchNormError('ERR_STATE', `Expected ${name} to stay as it was opened but it is shorter now`);
 }
 
 const LONGEST_READ = 2 ** 30; // the system reads no more than 2 GiB at once
@@ -48,8 +55,7 @@ function fileOf(file: FileHandle, path: string, byteLength: number): ByteSource 
       let done = 0;
       while (done < length) {
         const { bytesRead } = await file.read(bytes, done, Math.min(length - done, LONGEST_READ), begin + done);
-        if (bytesRead === 0)
-          throw new BatchNormError('ERR_STATE', `Expected ${byteLength} bytes of ${show(path)} but it was cut while it was read`);
+        if (bytesRead === 0) throw cut(show(path));
         done += bytesRead;
       }
       return bytes;

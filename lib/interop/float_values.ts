@@ -1,6 +1,8 @@
 /** Between the float types of files and arrays of numbers. */
 
+import type { DType } from '../dtype';
 import { BatchNormError } from '../errors';
+import { largest, round } from '../validation/number_format';
 import { halfBits, halfValues } from './half';
 import type { SafetensorsTensor } from './safetensors_file';
 import type { SafetensorsDType } from './safetensors_header';
@@ -19,9 +21,21 @@ export function floatValues({ dtype, data }: SafetensorsTensor, name: string): F
   throw new BatchNormError('ERR_DTYPE', `Expected F64, F32, F16 or BF16 for ${name} but received ${dtype}`);
 }
 
-/** Numbers as such a file has them; one rounding. */
-export function storedFloats(values: Float64Array, dtype: FloatDType): Float64Array | Float32Array | Uint16Array {
+/** What {@link Tensor} calls these types. */
+const DTYPES = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
+
+/** Numbers as such a file has them; one rounding. @throws {BatchNormError} `ERR_DTYPE` where one would become infinite. */
+export function storedFloats(values: Float64Array, dtype: FloatDType, name: string): Float64Array | Float32Array | Uint16Array {
+  checkRange(values, DTYPES[dtype], name);
   if (dtype === 'F16') return halfBits(values, 'float16');
   if (dtype === 'BF16') return halfBits(values, 'bfloat16');
   return dtype === 'F64' ? values : Float32Array.from(values);
+}
+
+/** Passes values on, unless one of them would become infinite in its type. */
+export function checkRange(values: Float64Array, dtype: DType, name: string): Float64Array {
+  const most = largest(dtype); // what is beyond may still be rounded to it
+  const beyond = values.find((value) => Math.abs(value) > most && Number.isFinite(value) && !Number.isFinite(round(value, dtype)));
+  if (beyond === undefined) return values;
+  throw new BatchNormError('ERR_DTYPE', `Expected values within the range of ${dtype} for ${name} but received ${beyond}`);
 }

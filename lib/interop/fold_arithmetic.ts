@@ -1,9 +1,7 @@
 /** The arithmetic of folding, in double: (w·x + b − mean)·scale + β = (w·scale)·x + (b − mean)·scale + β. */
 
-import type { DType } from '../dtype';
-import { BatchNormError, expected } from '../errors';
+import { expected } from '../errors';
 import { checkState } from '../state_dict';
-import { round } from '../validation/number_format';
 
 /** A batch norm in eval mode: scale·(x − mean) + shift. */
 export interface Affine {
@@ -31,7 +29,7 @@ export function affineOfState(state: unknown, channels: number, eps: number): Af
 /** The weight, in double, with each output channel scaled. */
 export function scaleChannels(weight: ArrayLike<number>, shape: readonly number[], axis: number, { scale }: Affine): Float64Array {
   const inner = shape.slice(axis + 1).reduce((product, size) => product * size, 1);
-  const scaled = Float64Array.from(weight);
+  const scaled = new Float64Array(weight);
   for (let begin = 0; begin < scaled.length; begin += inner) {
     const factor = scale[(begin / inner) % shape[axis]!]!;
     for (let i = begin; i < begin + inner; ++i) scaled[i]! *= factor;
@@ -56,11 +54,4 @@ export function checkOutputAxis(value: unknown, shape: readonly number[]): numbe
     value,
     typeof value === 'number' ? 'ERR_SHAPE' : undefined,
   );
-}
-
-/** Passes values on, unless one of them would become infinite in its type. */
-export function checkRange(values: Float64Array, dtype: DType, name: string): Float64Array {
-  const beyond = values.find((value) => Number.isFinite(value) && !Number.isFinite(round(value, dtype)));
-  if (beyond === undefined) return values;
-  throw new BatchNormError('ERR_DTYPE', `Expected values within the range of ${dtype} for the folded ${name} but received ${beyond}`);
 }

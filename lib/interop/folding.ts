@@ -7,7 +7,10 @@ import { checkShape, sizeOf } from '../shape';
 import type { LoadableEntry } from '../state_dict';
 import { isTensor, Tensor } from '../tensor';
 import { checkNonNegative, checkOptions } from '../validate';
-import { type Affine, affineOfState, checkOutputAxis, checkRange, foldBias, scaleChannels } from './fold_arithmetic';
+import { checkRange, type FloatDType, floatValues, storedFloats } from './float_values';
+import { type Affine, affineOfState, checkOutputAxis, foldBias, scaleChannels } from './fold_arithmetic';
+import type { SafetensorsTensor } from './safetensors_file';
+import { checkStoredDType, STORED } from './safetensors_header';
 
 /** An array of any rank that is no tensor. */
 export interface ShapedArray<Data extends NumericArray = NumericArray> {
@@ -39,6 +42,8 @@ export interface Folded<Array> {
 /** A batch norm with running statistics: a layer, in either mode, or its state by PyTorch's names. */
 export type FoldableNorm = BatchNorm | Readonly<Record<string, LoadableEntry>>;
 
+type Foldable = Tensor | SafetensorsTensor | ShapedArray;
+
 const DEFAULT_EPS = 1e-5;
 
 /**
@@ -46,8 +51,8 @@ const DEFAULT_EPS = 1e-5;
  * and (bias − mean)·γ/√(var + eps) + β. The layer's activation stays to be done, after the layer that now has the new weight and bias. What is given
  * is not changed.
  *
- * Computed in double and rounded once, to the dtype and on the device of the weight; an array gives a Float64Array where it is one, else
- * a Float32Array.
+ * Computed in double and rounded once. A tensor gives tensors of its dtype on its device, a tensor of a safetensors file such tensors of its
+ * dtype, another array a Float64Array where it is one and else a Float32Array.
  *
  * @param weight - any rank from 1; as many output channels as the batch norm has channels.
  * @param bias - `[C]`, or null for a layer without.
@@ -55,6 +60,12 @@ const DEFAULT_EPS = 1e-5;
  * `ERR_INVALID_ARGUMENT`, where variance + eps is not above 0 too, `ERR_DTYPE` where a result is beyond the range of its type, `ERR_DISPOSED`.
  */
 export function foldBatchNorm(weight: Tensor, bias: Tensor | null, norm: FoldableNorm, options?: FoldOptions): Promise<Folded<Tensor>>;
+export function foldBatchNorm(
+  weight: SafetensorsTensor,
+  bias: SafetensorsTensor | ShapedArray | null,
+  norm: FoldableNorm,
+  options?: FoldOptions,
+): Promise<Folded<SafetensorsTensor>>;
 export function foldBatchNorm(
   weight: ShapedArray<Float64Array>,
   bias: ShapedArray | null,
@@ -68,11 +79,11 @@ export function foldBatchNorm(
   options?: FoldOptions,
 ): Promise<Folded<ShapedArray<Float32Array | Float64Array>>>;
 export async function foldBatchNorm(
-  weight: Tensor | ShapedArray,
-  bias: Tensor | ShapedArray | null,
+  weight: Foldable,
+  bias: Foldable | null,
   norm: FoldableNorm,
   options?: FoldOptions,
-): Promise<Folded<Tensor> | Folded<ShapedArray>> {
+): Promise<Folded<Tensor> | Folded<SafetensorsTensor> | Folded<ShapedArray>> {
   checkOptions(options, ['outputAxis', 'eps']);
   const shape = checkShape(shapeOf(weight, 'weight'), 'weight.shape');
   const axis = checkOutputAxis(options?.outputAxis ?? 0, shape);
@@ -82,7 +93,8 @@ export async function foldBatchNorm(
   const values = await valuesOf(weight, shape, 'weight');
   const biasValues = bias === null ? new Float64Array(channels) : await valuesOf(bias, [channels], 'bias');
   const folded = { weight: scaleChannels(values, shape, axis, affine), bias: foldBias(biasValues, affine) };
-  return isTensor(weight) ? tensors(folded, weight, channels) : arrays(folded, weight, channels);
+  if (isTensor(weight)) return tensors(folded, weight, channels);
+  return isStored(weight) ? storedTensors(folded, weight, channels) : arrays(folded, weight, channels);
 }
 
 function shapeOf(value: unknown, name: string): unknown {
@@ -107,14 +119,27 @@ async function affineOf(norm: unknown, channels: number, eps: unknown): Promise<
   return affineOfState(await norm.stateDict(), channels, norm.eps);
 }
 
-async function valuesOf(value: Tensor | ShapedArray, shape: readonly number[], name: string): Promise<ArrayLike<number>> {
-  return isTensor(value) ? value.read() : hostValues(value.data, sizeOf(shape, 8), 'float64', `${name}.data`);
+async function valuesOf(value: Foldable, shape: readonly number[], name: string): Promise<ArrayLike<number>> {
+  if (isTensor(value)) return value.read();
+  const data = isStored(value) ? floatValues(checkStored(value, name), name) : value.data;
+  return hostValues(data, sizeOf(shape, 8), 'float64', `${name}.data`);
+}
+
+// Of a file; an array may say too that it is float32 or float64, as the entries of a state do.
+function isStored(value: SafetensorsTensor | ShapedArray): value is SafetensorsTensor {
+  return 'dtype' in value && !['float32', 'float64', undefined].includes(value.dtype);
+}
+
+function checkStored(tensor: SafetensorsTensor, name: string): SafetensorsTensor {
+  const wanted = STORED[checkStoredDType(tensor.dtype, `${name}.dtype`)].ArrayType.name;
+  if (nameOfTypedArray(tensor.data) === wanted) return tensor;
+  throw expected(`a ${wanted}, as ${tensor.dtype} has it,`, `${name}.data`, tensor.data);
 }
 
 function tensors({ weight, bias }: Folded<Float64Array>, like: Tensor, channels: number): Folded<Tensor> {
   const { dtype, device, shape } = like;
-  checkRange(weight, dtype, 'weight');
-  checkRange(bias, dtype, 'bias');
+  checkRange(weight, dtype, 'the folded weight');
+  checkRange(bias, dtype, 'the folded bias');
   const made = Tensor.from(weight, shape, { dtype, device });
   try {
     return { weight: made, bias: Tensor.from(bias, [channels], { dtype, device }) };
@@ -124,8 +149,19 @@ function tensors({ weight, bias }: Folded<Float64Array>, like: Tensor, channels:
   }
 }
 
+function storedTensors({ weight, bias }: Folded<Float64Array>, like: SafetensorsTensor, channels: number): Folded<SafetensorsTensor> {
+  const dtype = like.dtype as FloatDType; // else its values could not be read
+  return {
+    weight: { dtype, shape: [...like.shape], data: storedFloats(weight, dtype, 'the folded weight') },
+    bias: { dtype, shape: [channels], data: storedFloats(bias, dtype, 'the folded bias') },
+  };
+}
+
 function arrays({ weight, bias }: Folded<Float64Array>, like: ShapedArray, channels: number): Folded<ShapedArray> {
   const double = nameOfTypedArray(like.data) === 'Float64Array';
   const stored = (values: Float64Array, name: string) => (double ? values : Float32Array.from(checkRange(values, 'float32', name)));
-  return { weight: { shape: [...like.shape], data: stored(weight, 'weight') }, bias: { shape: [channels], data: stored(bias, 'bias') } };
+  return {
+    weight: { shape: [...like.shape], data: stored(weight, 'the folded weight') },
+    bias: { shape: [channels], data: stored(bias, 'the folded bias') },
+  };
 }

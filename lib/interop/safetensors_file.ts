@@ -1,6 +1,6 @@
 /** An open safetensors file, whose tensors are read one by one. */
 
-import { expected } from '../errors';
+import { BatchNormError, expected } from '../errors';
 import { checkInternal, INTERNAL } from '../validate';
 import { type ByteSource, openSource } from './byte_source';
 import { recognize } from './foreign_format';
@@ -51,6 +51,7 @@ export class SafetensorsFile {
   readonly #source: ByteSource;
   readonly #header: Header;
   readonly #dataBegin: number;
+  #closed = false;
 
   /** @internal */
   constructor(key: unknown, source: ByteSource, header: Header, dataBegin: number) {
@@ -67,9 +68,10 @@ export class SafetensorsFile {
    * Resolves to one tensor, a copy.
    *
    * @throws {BatchNormError} by rejection: `ERR_INVALID_ARGUMENT` where there is none of this name, `ERR_STATE` where the file was cut
-   * since it was opened, `ERR_OUT_OF_MEMORY`.
+   * since it was opened, `ERR_DISPOSED` where it is closed, `ERR_OUT_OF_MEMORY`; and Node.js's own errors.
    */
   async read(name: string): Promise<SafetensorsTensor> {
+    if (this.#closed) throw new BatchNormError('ERR_DISPOSED', `Expected an open file but ${this.name} is closed`);
     const slot = this.#header.slots.get(name);
     if (slot === undefined) throw expected(`a tensor of ${this.name}`, 'name', name);
     const { dtype, shape, begin, byteLength } = slot;
@@ -79,8 +81,9 @@ export class SafetensorsFile {
   }
 
   /** Gives the file back. A second call does nothing. */
-  close(): Promise<void> {
-    return this.#source.close();
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#source.close();
   }
 }
 

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { run } from '../../lib/cli/fold';
 import { parseOptions } from '../../lib/cli/fold/options';
 import { choosePairs, parsePattern } from '../../lib/cli/fold/pairs';
+import { describe as describeResult } from '../../lib/cli/fold/text';
 import { UsageError } from '../../lib/cli/usage';
 import { halfBits, halfValues } from '../../lib/interop/half';
 import { readSafetensors, type SafetensorsTensor, writeSafetensors } from '../../lib/interop/safetensors';
@@ -95,6 +96,16 @@ describe('the fold command', () => {
       ],
       remaining: [],
     });
+  });
+
+  it('prints no control characters of names that a file has', () => {
+    const text = describeResult({
+      input,
+      output: out,
+      folded: [{ layer: 'a\u001b[2J', batchNorm: 'b', shape: [1], dtype: 'F32' }],
+      remaining: ['c\n'],
+    });
+    expect(text).to.contain('a?[2J').and.contain('remain: c?.');
   });
 
   it('is among the commands, and describes its options', () => {

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { BatchNorm, type DType, Tensor } from '../../lib/index';
 import { foldBatchNorm, type FoldOptions } from '../../lib/interop/folding';
+import { halfBits } from '../../lib/interop/half';
 import { device } from '../helpers/device';
 import { expectRejection } from '../helpers/failure';
 import { normals, uniform } from '../helpers/random';
@@ -75,6 +76,26 @@ describe('folding', () => {
       using rounded = Tensor.from(exact.weight.data, [C, 1], { dtype, device });
       expect(await weight.read()).to.deep.equal(await rounded.read());
     }
+  });
+
+  it('takes tensors of files by their dtype: half floats are 16 bits there', async () => {
+    const stored = (dtype: 'F32' | 'F16', ...values: number[]) =>
+      ({ dtype, shape: [C, 1], data: dtype === 'F32' ? Float32Array.from(values) : halfBits(values, 'float16') }) as const;
+    const exact = await foldBatchNorm({ shape: [C, 1], data: Float64Array.of(0.5, 2, 3) }, null, state());
+    const single = await foldBatchNorm(stored('F32', 0.5, 2, 3), null, state());
+    expect(single.weight).to.deep.equal({ dtype: 'F32', shape: [C, 1], data: Float32Array.from(exact.weight.data) });
+    const half = await foldBatchNorm(stored('F16', 0.5, 2, 3), { ...stored('F16', 0, 0, 0), shape: [C] }, state());
+    expect(half.weight).to.deep.equal({ dtype: 'F16', shape: [C, 1], data: halfBits(exact.weight.data, 'float16') });
+    expect(half.bias).to.deep.equal({ dtype: 'F16', shape: [C], data: halfBits(exact.bias.data, 'float16') });
+    const entry = await foldBatchNorm(vector([0.5, 2, 3]), null, state());
+    expect(entry.weight).to.deep.equal({ shape: [C], data: exact.weight.data });
+    const refuse = (change: object, code: Parameters<typeof expectRejection>[1], ...words: string[]) =>
+      expectRejection(foldBatchNorm({ ...stored('F16', 0.5, 2, 3), ...change } as never, null, state()), code, ...words);
+    for (const dtype of ['float16', 'F31', null, {}, 5]) await refuse({ dtype }, 'ERR_DTYPE', 'weight.dtype');
+    await refuse({ dtype: 'I16', data: Int16Array.of(1, 2, 3) }, 'ERR_DTYPE', 'I16');
+    await refuse({ data: [1, 2, 3] }, 'ERR_INVALID_ARGUMENT', 'weight.data', 'Uint16Array');
+    await refuse({ data: Uint16Array.of(1) }, 'ERR_SHAPE', 'weight.data', 'length 1');
+    await refuse(stored('F16', 1, 1, 60000), 'ERR_DTYPE', 'the folded weight', 'float16');
   });
 
   it('reproduces eval mode for any rank, output axis, dtype and activation-free layer', async () => {

@@ -75,13 +75,8 @@ describe('a ResNet-20 whose batch norm is', () => {
     const changed = new Map<string, SafetensorsTensor>(parameters);
     for (const [name, layer] of layers) {
       const conv = name.replace('bn', 'conv');
-      const { weight, bias } = await foldBatchNorm(
-        parameters.get(`${conv}.weight`) as SafetensorsTensor & { data: Float32Array },
-        null,
-        layer,
-      );
-      changed.set(`${conv}.weight`, { ...weight, dtype: 'F32' } as SafetensorsTensor);
-      changed.set(`${conv}.bias`, { ...bias, dtype: 'F32' } as SafetensorsTensor);
+      const { weight, bias } = await foldBatchNorm(parameters.get(`${conv}.weight`)!, null, layer);
+      changed.set(`${conv}.weight`, weight).set(`${conv}.bias`, bias);
     }
     check(logits(input, changed, folded));
     expect(() => check(logits(input, parameters, folded)), 'without the batch norms at all').to.throw();

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect } from 'chai';
@@ -74,6 +74,20 @@ describe('safetensors files', () => {
     await expectRejection(open.read('none'), 'ERR_INVALID_ARGUMENT', "'none'", 'large.safetensors');
     await open.close();
     await open.close();
+    await expectRejection(open.read('bn.x'), 'ERR_DISPOSED', 'closed');
+  });
+
+  it('that shrink after they were opened are refused', async () => {
+    const file = path('cut.safetensors');
+    await writeSafetensors(file, { a: float(1, 2) });
+    const open = await openSafetensors(file);
+    truncateSync(file, statSync(file).size - 1);
+    await expectRejection(open.read('a'), 'ERR_STATE', 'cut.safetensors');
+    await open.close();
+    const bytes = encodeSafetensors({ a: float(1, 2) });
+    const inMemory = await openSafetensors(bytes);
+    structuredClone(bytes, { transfer: [bytes.buffer as ArrayBuffer] });
+    await expectRejection(inMemory.read('a'), 'ERR_STATE', 'shorter');
   });
 
   it('give copies, though their bytes be a Buffer', async () => {
@@ -257,9 +271,11 @@ describe('safetensors files', () => {
     expect(inNoFolder).to.include({ code: 'ENOENT' });
     await expectRejection(writeSafetensors(path('whole'), {}), 'ERR_INVALID_ARGUMENT', 'target');
     await expectRejection(writeSafetensors('/dev/null', {}), 'ERR_INVALID_ARGUMENT', 'target');
+    chmodSync(file, 0o600);
     symlinkSync(file, path('whole/link'));
     await writeSafetensors(pathToFileURL(path('whole/link')), { a: float(3) });
     expect((await readSafetensors(file)).tensors.get('a')).to.deep.equal(float(3));
+    expect(statSync(file).mode & 0o777).to.equal(0o600);
     expect(readdirSync(path('whole')).sort()).to.deep.equal(['link', 'model.safetensors']);
     expect(new Uint8Array(readFileSync(join(file)))).to.deep.equal(encodeSafetensors({ a: float(3) }));
   });

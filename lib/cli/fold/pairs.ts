@@ -40,18 +40,14 @@ export function choosePairs(patterns: readonly Pattern[], layers: readonly strin
     for (const pair of pairs) chosen.set(JSON.stringify(pair), pair); // the same pair by two patterns is one
   }
   const pairs = [...chosen.values()];
-  checkOnce(
-    pairs,
-    ({ batchNorm }) => batchNorm,
-    (name, into) => `batch norm '${name}' would be folded twice, into ${into}`,
-    ({ layer }) => layer,
-  );
-  checkOnce(
-    pairs,
-    ({ layer }) => layer,
-    (name, into) => `layer '${name}' would have two batch norms folded into it: ${into}`,
-    ({ batchNorm }) => batchNorm,
-  );
+  for (const { layer, batchNorm } of pairs) {
+    const layersOfNorm = pairs.flatMap((pair) => (pair.batchNorm === batchNorm ? [`'${pair.layer}'`] : []));
+    if (layersOfNorm.length > 1)
+      throw new UsageError(`batch norm '${batchNorm}' would be folded twice, into ${layersOfNorm.join(' and ')}`);
+    const normsOfLayer = pairs.flatMap((pair) => (pair.layer === layer ? [`'${pair.batchNorm}'`] : []));
+    if (normsOfLayer.length > 1)
+      throw new UsageError(`layer '${layer}' would have two batch norms folded into it: ${normsOfLayer.join(' and ')}`);
+  }
   return pairs;
 }
 
@@ -77,20 +73,14 @@ function explainNone(pattern: Pattern, layers: readonly string[], batchNorms: re
   return `--pairs '${pattern.text}' fits no layer with a batch norm. Layers: ${list(layers)}. Batch norms: ${list(batchNorms)}`;
 }
 
+/** A name of a file that nobody has looked at yet, on its way to a terminal. */
+export function printable(name: string): string {
+  const line = name.replaceAll(/\p{C}/gu, '?');
+  return line.length > 80 ? `${line.slice(0, 80)}…` : line;
+}
+
 export function list(names: readonly string[]): string {
   if (names.length === 0) return 'none';
   const more = names.length > 12 ? ` and ${names.length - 12} more` : '';
-  return `${names.slice(0, 12).join(', ')}${more}`;
-}
-
-function checkOnce(
-  pairs: readonly Pair[],
-  keyOf: (pair: Pair) => string,
-  words: (name: string, others: string) => string,
-  otherOf: (pair: Pair) => string,
-): void {
-  for (const pair of pairs) {
-    const same = pairs.filter((other) => keyOf(other) === keyOf(pair));
-    if (same.length > 1) throw new UsageError(words(keyOf(pair), same.map((other) => `'${otherOf(other)}'`).join(' and ')));
-  }
+  return `${names.slice(0, 12).map(printable).join(', ')}${more}`;
 }

@@ -2,11 +2,12 @@
 
 import { entryName, NAMES } from '../../interop/batch_norm_names';
 import { type FloatDType, floatValues, isFloat, storedFloats } from '../../interop/float_values';
-import { type Affine, affineOfState, checkOutputAxis, checkRange, foldBias, scaleChannels } from '../../interop/fold_arithmetic';
+import { type Affine, affineOfState, checkOutputAxis, foldBias, scaleChannels } from '../../interop/fold_arithmetic';
 import { readLayer } from '../../interop/layer_state';
 import type { SafetensorsFile } from '../../interop/safetensors_file';
+import { byteLengthOf } from '../../interop/safetensors_header';
 import { bytesOf, type Part, partsOfFile } from '../../interop/safetensors_parts';
-import { BatchNormError } from '../../index';
+import { BatchNormError } from '../../errors';
 import type { Pair } from './pairs';
 
 /** A layer that gets a batch norm, and what is known of it without reading its elements. */
@@ -57,7 +58,8 @@ function weightPart(file: SafetensorsFile, target: Target, eps: number): Part {
   const name = entryName(layer, 'weight');
   const load = async () => {
     const weight = floatValues(await file.read(name), name);
-    return stored(scaleChannels(weight, shape, axis, await affineOf(file, target, eps)), dtype, name);
+    const scaled = scaleChannels(weight, shape, axis, await affineOf(file, target, eps));
+    return bytesOf({ data: storedFloats(scaled, dtype, name) });
   };
   return { name, dtype, shape, byteLength: file.tensors.get(name)!.byteLength, load };
 }
@@ -68,16 +70,9 @@ function biasPart(file: SafetensorsFile, target: Target, eps: number): Part {
   const channels = shape[axis]!;
   const load = async () => {
     const bias = hasBias ? floatValues(await file.read(name), name) : new Float64Array(channels);
-    return stored(foldBias(bias, await affineOf(file, target, eps)), dtype, name);
+    return bytesOf({ data: storedFloats(foldBias(bias, await affineOf(file, target, eps)), dtype, name) });
   };
-  return { name, dtype, shape: [channels], byteLength: channels * BYTES[dtype], load };
-}
-
-const BYTES = { F64: 8, F32: 4, F16: 2, BF16: 2 } as const;
-const DTYPES = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' } as const;
-
-function stored(values: Float64Array, dtype: FloatDType, name: string): Uint8Array {
-  return bytesOf({ data: storedFloats(checkRange(values, DTYPES[dtype], name), dtype) });
+  return { name, dtype, shape: [channels], byteLength: byteLengthOf(dtype, [channels]), load };
 }
 
 async function affineOf(file: SafetensorsFile, { batchNorm, shape, axis }: Target, eps: number): Promise<Affine> {

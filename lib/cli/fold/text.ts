@@ -1,6 +1,6 @@
 /** What fold has done, in words. */
 
-import { list } from './pairs';
+import { list, printable } from './pairs';
 
 export interface FoldResult {
   input: string;
@@ -13,7 +13,7 @@ export interface FoldResult {
 export function describe({ output, folded, remaining }: FoldResult): string {
   const rows = [
     ['layer', 'weight', 'dtype', 'batch norm'],
-    ...folded.map(({ layer, shape, dtype, batchNorm }) => [layer, `[${shape.join(', ')}]`, dtype, batchNorm]),
+    ...folded.map(({ layer, shape, dtype, batchNorm }) => [printable(layer), `[${shape.join(', ')}]`, dtype, printable(batchNorm)]),
   ];
   const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')}`);
