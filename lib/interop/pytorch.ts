@@ -33,7 +33,7 @@ export type WritableLayer = BatchNorm | Readonly<Record<string, LoadableEntry>>;
  * Resolves to the names of all batch norms of a model: where there are `running_mean` and `running_var` of one length. Layers without
  * running statistics are not found, for nothing tells them from other normalizations.
  *
- * @throws {BatchNormError} as {@link openSafetensors}, by rejection.
+ * @throws {BatchNormError} as `openSafetensors`, by rejection.
  */
 export function batchNormPrefixes(source: SafetensorsSource): Promise<string[]> {
   return withSafetensors(source, async (file) => findBatchNorms(file.tensors));
@@ -43,7 +43,7 @@ export function batchNormPrefixes(source: SafetensorsSource): Promise<string[]> 
  * Resolves to the state of one layer, for {@link BatchNorm.loadStateDict}. float16 and bfloat16 become float32, which holds them exactly. Only
  * this layer is read.
  *
- * @throws {BatchNormError} by rejection, as {@link openSafetensors}; `ERR_INVALID_ARGUMENT` where there is no such layer, `ERR_DTYPE`
+ * @throws {BatchNormError} by rejection, as `openSafetensors`; `ERR_INVALID_ARGUMENT` where there is no such layer, `ERR_DTYPE`
  * and `ERR_SHAPE` where it is no batch norm.
  */
 export async function readStateDict(source: SafetensorsSource, options?: ReadStateDictOptions): Promise<StateDict> {

@@ -8,6 +8,26 @@ import { checkShape, sizeOf } from '../shape';
 import { quoted } from '../validate';
 import { findKeyProblem } from './json_keys';
 
+/** Element types by the names of the format. */
+export type SafetensorsDType =
+  | 'F64'
+  | 'I64'
+  | 'U64'
+  | 'C64'
+  | 'F32'
+  | 'I32'
+  | 'U32'
+  | 'F16'
+  | 'BF16'
+  | 'I16'
+  | 'U16'
+  | 'I8'
+  | 'U8'
+  | 'BOOL'
+  | 'F8_E4M3'
+  | 'F8_E5M2'
+  | 'F8_E8M0';
+
 /** Bytes of an element, and the arrays that hold its elements: 16-bit floats as bits, complex numbers as pairs. */
 export const STORED = {
   F64: { size: 8, ArrayType: Float64Array },
@@ -27,10 +47,7 @@ export const STORED = {
   F8_E4M3: { size: 1, ArrayType: Uint8Array },
   F8_E5M2: { size: 1, ArrayType: Uint8Array },
   F8_E8M0: { size: 1, ArrayType: Uint8Array },
-} as const;
-
-/** Element types by the names of the format. */
-export type SafetensorsDType = keyof typeof STORED;
+} as const satisfies Record<SafetensorsDType, unknown>;
 
 /** What a file says of a tensor. */
 export interface SafetensorsInfo {

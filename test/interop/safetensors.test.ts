@@ -49,6 +49,14 @@ describe('safetensors files', () => {
     expect([...bytes.subarray(8 + length)]).to.deep.equal([0, 0, 0x80, 0x3f, 0, 0x3c]);
   });
 
+  it('have headers of which each is filled up with spaces to a multiple of 8', async () => {
+    for (let length = 0; length < 8; ++length) {
+      const bytes = encodeSafetensors({ a: float(1) }, { metadata: { k: 'k'.repeat(length) } });
+      expect((bytes.length - 4) % 8, `${length} letters`).to.equal(0);
+      expect((await readSafetensors(bytes)).metadata).to.deep.equal({ k: 'k'.repeat(length) });
+    }
+  });
+
   it('store wide elements first, so that every tensor is aligned', async () => {
     const counter: SafetensorsTensor = { dtype: 'I64', shape: [], data: BigInt64Array.of(-3n) };
     const { tensors } = await readSafetensors(
