@@ -14,6 +14,7 @@ import {
   writeSafetensors,
 } from '../../lib/interop/safetensors';
 import { STORED } from '../../lib/interop/safetensors_header';
+import { round } from '../../lib/validation/number_format';
 import { temporaryFolder } from '../demo/helpers';
 import { expectError, expectRejection } from '../helpers/failure';
 
@@ -319,6 +320,21 @@ describe('half floats in files', () => {
       expect([...halfValues(back, dtype)].filter(Number.isNaN).length).to.equal(values.filter(Number.isNaN).length);
     });
   }
+
+  it('are the nearest ones, as the reference rounds', () => {
+    const pattern = fc.tuple(
+      fc.constantFrom(...(['float16', 'bfloat16'] as const)),
+      fc.nat(0x7f7f),
+      fc.constantFrom(0, 0.25, 0.5, 0.5 + 1e-9, 0.75, 1),
+    );
+    const property = fc.property(pattern, fc.boolean(), ([dtype, bits, share], negative) => {
+      const [low, high] = halfValues(Uint16Array.of(bits, bits + 1), dtype) as unknown as [number, number];
+      fc.pre(Number.isFinite(low) && Number.isFinite(high));
+      const value = (negative ? -1 : 1) * (low + share * (high - low));
+      expect(halfValues(halfBits([value], dtype), dtype)[0]).to.equal(round(value, dtype));
+    });
+    fc.assert(property, { numRuns: 2000 });
+  });
 
   it('are rounded once, ties to even', () => {
     const [one, ulp] = [0x3c00, 2 ** -10];
