@@ -4,7 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { type Activation, checkActivation } from '../../activation';
 import { BatchNorm } from '../../batch_norm';
 import { BatchNormError, expected } from '../../errors';
-import { checkFinite, checkInteger, checkNonNegative, checkOptions } from '../../validate';
+import { checkFinite, checkInteger, checkNonNegative, checkOptions, quoted } from '../../validate';
 import { writeAtomically } from '../atomic_write';
 import { checkPath } from '../place';
 import { addActivation } from './activation';
@@ -51,8 +51,9 @@ const IR_VERSIONS = [
 
 /**
  * A layer's inference as an ONNX model: input `input`, output `output`, and between them a BatchNormalization node, Transpose nodes where the
- * axis is not 1, and nodes for the activation. A layer without weight or bias gets ones or zeros. float64 layers become models of doubles,
- * which ONNX Runtime runs on CPUs with every activation but leakyRelu, elu and gelu.
+ * axis is not 1, and nodes for the activation. A layer without weight or bias gets ones or zeros. A float64 layer becomes a model of doubles,
+ * with an activation that ONNX Runtime computes in doubles: identity, relu, sigmoid or tanh.
+ * `eps` and momentum are float32 in ONNX.
  *
  * @param layer - with running statistics and a momentum that is not null; or a state, as `stateDict()` gives it.
  * @throws {BatchNormError} by rejection: `ERR_INVALID_ARGUMENT`, `ERR_SHAPE`, `ERR_DTYPE`, `ERR_DISPOSED`.
@@ -63,6 +64,7 @@ export async function encodeOnnx(source: BatchNorm | OnnxState, options: OnnxSta
 export async function encodeOnnx(source: BatchNorm | OnnxState, options: OnnxStateOptions): Promise<Uint8Array> {
   const settings = checkSettings(source, options);
   const parameters = await parametersOf(source, source instanceof BatchNorm ? 'layer' : 'state');
+  if (parameters.dtype === 'float64') checkDoubleActivation(settings.activation);
   return encodeModel(modelOf(parameters, settings, checkInput(options, parameters.channels, settings.axis)));
 }
 
@@ -105,6 +107,15 @@ function checkStateOptions({ eps = 1e-5, momentum = 0.1, axis = 1, activation }:
   if (momentum !== null) checkFinite(momentum, 'options.momentum');
   checkInteger(axis, 'options.axis', Number.MIN_SAFE_INTEGER);
   return { eps, momentum, axis, activation: checkActivation(activation) };
+}
+
+const DOUBLE_ACTIVATIONS: readonly Activation[] = ['identity', 'relu', 'sigmoid', 'tanh'];
+
+function checkDoubleActivation(activation: Activation): void {
+  if (DOUBLE_ACTIVATIONS.includes(activation)) return;
+  const reason = 'ONNX Runtime does not compute it in doubles; write it with float32 parameters';
+  const message = `Expected an activation among ${quoted(DOUBLE_ACTIVATIONS)} for a layer of float64 but received '${activation}': ${reason}`;
+  throw new BatchNormError('ERR_INVALID_ARGUMENT', message);
 }
 
 /** The input's sizes, null for those that are free, and the dimension of the channels. */
