@@ -22,8 +22,6 @@ import {
   type TensorInit,
 } from './onnx_models';
 
-const values = (data: ArrayBufferView) => [...(data as Float32Array)];
-
 async function readOne(graph: GraphInit, model?: ModelInit) {
   const [found, ...others] = await readBatchNorms(modelBytes(graph, model));
   expect(others).to.deep.equal([]);
@@ -32,7 +30,7 @@ async function readOne(graph: GraphInit, model?: ModelInit) {
 
 async function stateWith(tensor: TensorInit) {
   const { state, options } = await readOne({ initializer: fourWith(tensor) });
-  return { dtype: options.dtype, values: values(state.weight!.data) };
+  return { dtype: options.dtype, values: [...state.weight.data] };
 }
 
 describe('reading batch norms of an ONNX model', () => {
@@ -82,7 +80,7 @@ describe('reading batch norms of an ONNX model', () => {
     const bytes = modelBytes();
     const [found] = await readBatchNorms(bytes);
     bytes.fill(0);
-    expect(values(found!.state.weight!.data)).to.deep.equal([1.5, -2]);
+    expect([...found!.state.weight.data]).to.deep.equal([1.5, -2]);
   });
 
   it('finds all of them, with names for those that have none, and parameters from around a body', async () => {
@@ -106,7 +104,7 @@ describe('reading batch norms of an ONNX model', () => {
       }),
     );
     expect(found.map(({ name }) => name)).to.deep.equal(['first', 'last', 'inner', 'inner']);
-    expect(values(found[2]!.state.bias!.data)).to.deep.equal([0.25, 3]);
+    expect([...found[2]!.state.bias.data]).to.deep.equal([0.25, 3]);
   });
 
   it('gives none for a model without one', async () => {
@@ -171,13 +169,13 @@ describe('reading batch norms of an ONNX model', () => {
     [
       'a parameter that is computed',
       'ERR_INVALID_ARGUMENT',
-      ["'v' (input_var)", "Exp node 'e'"],
+      ["'v' (input_var)", "'Exp' node 'e'"],
       { initializer: FOUR.slice(0, 3), node: [{ opType: 'Exp', name: 'e', input: ['m'], output: ['v'] }, batchNormNode()] },
     ],
     [
       'Identity nodes in a circle',
       'ERR_INVALID_ARGUMENT',
-      ["'v' (input_var)", 'Identity node'],
+      ["'v' (input_var)", "'Identity' node"],
       {
         initializer: FOUR.slice(0, 3),
         node: [{ opType: 'Identity', input: ['w'], output: ['v'] }, { opType: 'Identity', input: ['v'], output: ['w'] }, batchNormNode()],
@@ -303,10 +301,10 @@ describe('reading an ONNX model from a file', () => {
       ['link.bin', '0', [1, 2]],
     ] as const) {
       await write({ location, offset, length: '8' });
-      expect(values((await readBatchNorms(model))[0]!.state.weight!.data)).to.deep.equal(wanted);
+      expect([...(await readBatchNorms(model))[0]!.state.weight.data]).to.deep.equal(wanted);
     }
     await write({ location: 'link.bin' });
-    expect(values((await readBatchNorms(model))[0]!.state.weight!.data)).to.deep.equal([1, 2]);
+    expect([...(await readBatchNorms(model))[0]!.state.weight.data]).to.deep.equal([1, 2]);
   });
 
   it('reads nothing outside of its folder', async () => {
@@ -329,7 +327,7 @@ describe('reading an ONNX model from a file', () => {
     }
     for (const location of ['link.bin', 'up/secret.bin']) {
       await write({ location });
-      await expectRejection(readBatchNorms(model), 'ERR_INVALID_ARGUMENT', "'s' (scale)", "leads out of the model's folder");
+      await expectRejection(readBatchNorms(model), 'ERR_INVALID_ARGUMENT', "'s' (scale)", 'leads out of it');
     }
     await write({ offset: '0' });
     await expectRejection(readBatchNorms(model), 'ERR_INVALID_ARGUMENT', "'s' (scale)", 'none');
@@ -338,7 +336,7 @@ describe('reading an ONNX model from a file', () => {
   it('refuses external data that is not there', async () => {
     await writeFile(join(folder, 'models', 'data.bin'), new Uint8Array(10));
     const wrong: [entries: Record<string, string>, code: ErrorCode, words: string][] = [
-      [{ location: 'none.bin' }, 'ERR_INVALID_ARGUMENT', 'no such file'],
+      [{ location: 'none.bin' }, 'ERR_INVALID_ARGUMENT', 'ENOENT'],
       [{ location: 'inner' }, 'ERR_INVALID_ARGUMENT', 'regular file'],
       [{ location: 'data.bin', offset: '4' }, 'ERR_SHAPE', 'which has 10'],
       [{ location: 'data.bin', offset: '9007199254740991' }, 'ERR_SHAPE', 'which has 10'],

@@ -3,6 +3,6 @@
 import './peer';
 
 export type { OnnxState } from './parameters';
-export { type OnnxBatchNorm, type Placement, readBatchNorms } from './read';
+export { type OnnxBatchNorm, type OnnxParameter, type Placement, readBatchNorms } from './read';
 export { updateBatchNorms } from './update';
 export { encodeOnnx, type OnnxOptions, type OnnxStateOptions, writeOnnx } from './write';

@@ -1,8 +1,7 @@
 /** BatchNormalization nodes: what they are called, what they are set to, and where their parameters come from. */
 
 import { create } from '@bufbuild/protobuf';
-import { BatchNormError } from '../../errors';
-import { quoted } from '../../validate';
+import { BatchNormError, show } from '../../errors';
 import { attributeOf, isOperation, isOwnDomain, type Scope, scopesOf } from './model';
 import { ATTRIBUTE, type ModelProto, type NodeProto, type TensorProto, TensorSchema } from './schema';
 
@@ -46,11 +45,7 @@ function checkOperatorSet({ opsetImport }: ModelProto): void {
 function checkArity({ node, name }: Found): void {
   const { input, output } = node;
   if (input.length === 5 && !input.includes('') && (output[0] ?? '') !== '') return;
-  throw refused(
-    '5 inputs and an output',
-    `node '${name}'`,
-    `inputs ${quoted(input.slice(0, 8))} and outputs ${quoted(output.slice(0, 8))}`,
-  );
+  throw refused('5 inputs and an output', `node ${show(name)}`, `inputs ${show(input)} and outputs ${show(output)}`);
 }
 
 /** What the node does besides its parameters. */
@@ -66,13 +61,13 @@ export interface NodeSettings {
 export function settingsOf({ node, name }: Found): NodeSettings {
   const spatial = integer(node, name, 'spatial', 1);
   if (spatial !== 1) {
-    throw refused('spatial 1: one value per channel', `node '${name}'`, `${spatial}, which means one for each element of a sample`);
+    throw refused('spatial 1: one value per channel', `node ${show(name)}`, `${spatial}, which means one for each element of a sample`);
   }
   const epsilon = float(node, name, 'epsilon', Math.fround(1e-5));
   const momentum = float(node, name, 'momentum', Math.fround(0.9));
   if (!(epsilon >= 0 && Number.isFinite(epsilon)))
-    throw refused('a finite number of at least 0', `epsilon of node '${name}'`, `${epsilon}`);
-  if (!Number.isFinite(momentum)) throw refused('a finite number', `momentum of node '${name}'`, `${momentum}`);
+    throw refused('a finite number of at least 0', `epsilon of node ${show(name)}`, `${epsilon}`);
+  if (!Number.isFinite(momentum)) throw refused('a finite number', `momentum of node ${show(name)}`, `${momentum}`);
   // Up to version 13 it is the outputs alone that tell: running and saved statistics are there in training.
   const training = integer(node, name, 'training_mode', 0) !== 0 || node.output.slice(1).some((output) => output !== '');
   return { epsilon, momentum, training };
@@ -82,14 +77,14 @@ function float(node: NodeProto, name: string, setting: string, byDefault: number
   const attribute = attributeOf(node, setting);
   if (attribute === undefined) return byDefault;
   if (attribute.type === ATTRIBUTE.float && attribute.refAttrName === '') return attribute.f;
-  throw refused('a float', `${setting} of node '${name}'`, `an attribute of ONNX's type ${attribute.type}`);
+  throw refused('a float', `${setting} of node ${show(name)}`, `an attribute of ONNX's type ${attribute.type}`);
 }
 
 function integer(node: NodeProto, name: string, setting: string, byDefault: number): number {
   const attribute = attributeOf(node, setting);
   if (attribute === undefined) return byDefault;
   if (attribute.type === ATTRIBUTE.int && attribute.refAttrName === '') return Number(attribute.i);
-  throw refused('an int', `${setting} of node '${name}'`, `an attribute of ONNX's type ${attribute.type}`);
+  throw refused('an int', `${setting} of node ${show(name)}`, `an attribute of ONNX's type ${attribute.type}`);
 }
 
 /** A parameter where it is kept. */
@@ -105,7 +100,7 @@ export interface Origin {
 export function originOf(found: Found, parameter: Parameter): Origin {
   const { node, scope } = found;
   const input = node.input[PARAMETERS.indexOf(parameter) + 1]!;
-  const name = `input '${input}' (${ONNX_NAMES[parameter]}) of node '${found.name}'`;
+  const name = `input ${show(input)} (${ONNX_NAMES[parameter]}) of node ${show(found.name)}`;
   const passed = new Set<NodeProto>();
   let wanted = input;
   let place: Scope | undefined = scope;
@@ -120,7 +115,7 @@ export function originOf(found: Found, parameter: Parameter): Origin {
     const constant = isOperation(maker, 'Constant') ? constantOf(maker) : undefined;
     if (constant !== undefined) return { tensor: constant, scope: undefined, name };
     const next = isOperation(maker, 'Identity') && !passed.has(maker) ? maker.input[0] : undefined;
-    if (next === undefined) throw notConstant(name, `the output of ${maker.opType} node '${maker.name || wanted}'`);
+    if (next === undefined) throw notConstant(name, `the output of ${show(maker.opType)} node ${show(maker.name || wanted)}`);
     passed.add(maker);
     wanted = next;
   }

@@ -5,10 +5,10 @@ import { BatchNorm, type BatchNormOptions } from '../../batch_norm';
 import type { Device } from '../../device';
 import type { HostValues, ParameterDType } from '../../dtype';
 import { wrongLength } from '../../errors';
-import type { StateDict } from '../../state_dict';
+import type { StateEntry } from '../../state_dict';
 import { checkOptions } from '../../validate';
 import { readModel } from './model';
-import { type Found, findNodes, type NodeSettings, originOf, PARAMETERS, settingsOf } from './node';
+import { type Found, findNodes, type NodeSettings, originOf, PARAMETERS, type Parameter, settingsOf } from './node';
 import { dtypeOf, lengthOf, readValues } from './tensor';
 
 /** Where a layer that comes from elsewhere is to be. */
@@ -17,6 +17,12 @@ export interface Placement {
   device?: Device | string | undefined;
   /** The library that computes; `'native'` when left out. */
   backend?: BackendName | undefined;
+}
+
+/** A parameter of a node: an entry of a state. */
+export interface OnnxParameter extends StateEntry {
+  /** C numbers. */
+  data: Float32Array | Float64Array;
 }
 
 /** A BatchNormalization node of a model. */
@@ -37,7 +43,7 @@ export class OnnxBatchNorm {
    */
   readonly options: Readonly<BatchNormOptions>;
   /** For {@link BatchNorm.loadStateDict}: the four parameters in float32 or float64; those of half types are widened. */
-  readonly state: StateDict;
+  readonly state: Readonly<Record<Parameter, OnnxParameter>>;
 
   /** @internal */
   constructor({ node, name }: Found, { epsilon, momentum, training }: NodeSettings, dtype: ParameterDType, values: readonly HostValues[]) {
@@ -47,10 +53,8 @@ export class OnnxBatchNorm {
     this.numFeatures = values[0]!.length;
     this.training = training;
     this.options = { eps: epsilon, momentum: 1 - momentum, axis: 1, runningVariance: 'biased', dtype };
-    this.state = {};
-    for (const [i, parameter] of PARAMETERS.entries()) {
-      this.state[parameter] = { dtype, shape: [this.numFeatures], data: values[i]! };
-    }
+    const [weight, bias, mean, variance] = values.map((data) => ({ dtype, shape: [this.numFeatures], data }));
+    this.state = { weight: weight!, bias: bias!, running_mean: mean!, running_var: variance! };
   }
 
   /**

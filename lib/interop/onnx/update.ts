@@ -2,8 +2,7 @@
 
 import { clearField, create } from '@bufbuild/protobuf';
 import { BatchNorm } from '../../batch_norm';
-import { BatchNormError, expected, wrongLength } from '../../errors';
-import { quoted } from '../../validate';
+import { BatchNormError, expected, show, wrongLength } from '../../errors';
 import { valueInfo } from './builder';
 import { attributeOf, encodeModel, readModel, scopesOf } from './model';
 import { type Found, findNodes, originOf, PARAMETERS, type Parameter, settingsOf } from './node';
@@ -49,7 +48,7 @@ interface Change {
 }
 
 async function changeOf(name: string, update: unknown): Promise<Change> {
-  const what = `the update of '${name}'`;
+  const what = `the update of ${show(name)}`;
   if (!(update instanceof BatchNorm)) return { parameters: await parametersOf(update, what), settings: undefined };
   const { activation, eps, momentum } = update;
   if (activation !== 'identity') {
@@ -63,8 +62,8 @@ function nodeOf(name: unknown, found: readonly Found[]): Found {
   const nodes = found.filter((node) => node.name === name);
   if (nodes.length === 1) return nodes[0]!;
   if (nodes.length > 1) throw expected(`a name that one node has, not ${nodes.length}`, 'a key of updates', name);
-  const names = quoted(found.slice(0, 8).map((node) => node.name));
-  throw expected(`the name of a BatchNormalization node (${names || 'there is none'})`, 'a key of updates', name);
+  const names = show(found.map((node) => node.name));
+  throw expected(`the name of a BatchNormalization node (there are ${names})`, 'a key of updates', name);
 }
 
 /** How often each name stands at an input of a node or an output of a graph; 0 for those that are only made. */
@@ -99,7 +98,7 @@ function replace(
   const { tensor, scope, name } = originOf(found, parameter);
   const dtype = dtypeOf(tensor, name);
   const length = lengthOf(tensor, name);
-  if (length !== channels) throw wrongLength(`${parameter} of the update of '${found.name}'`, length, channels);
+  if (length !== channels) throw wrongLength(`${parameter} of the update of ${show(found.name)}`, length, channels);
   const rawData = encodeChecked(values[parameter], dtype, name);
   const index = PARAMETERS.indexOf(parameter) + 1;
   const input = found.node.input[index]!;
