@@ -60,7 +60,10 @@ export interface FromKerasOptions {
 export interface KerasLayer {
   /** Their name for it. */
   className: 'BatchNormalization';
-  /** For `BatchNormalization.from_config(config)`, and for `tf.layers.batchNormalization(config)`: its names are the same in both. */
+  /**
+   * For `BatchNormalization.from_config(config)` and for `tf.layers.batchNormalization({ ...config, dtype: 'float32' })`: its names are the same
+   * in both, and TensorFlow.js knows float32 alone.
+   */
   config: KerasLayerConfig;
   /** For `set_weights` and `setWeights`, in their order: gamma, beta, moving mean, moving variance; without those the layer lacks. */
   weights: KerasLayerWeight[];
@@ -75,7 +78,7 @@ export interface KerasLayerConfig {
   epsilon: number;
   center: boolean;
   scale: boolean;
-  /** TensorFlow.js knows float32 alone. */
+  /** The layer's. */
   dtype: ParameterDType;
 }
 
