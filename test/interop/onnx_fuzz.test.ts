@@ -84,9 +84,9 @@ describe('whatever bytes an ONNX model has', function () {
       fc.asyncProperty(fc.oneof({ weight: 20, arbitrary: mutated }, fc.uint8Array({ maxLength: 200 })), async (bytes) => {
         outcomes[(await outcomeOf(() => read(bytes))) ? 'done' : 'refused'] += 1;
       }),
-      { numRuns: 5000 },
+      { numRuns: 2500 },
     );
-    expect(Math.min(outcomes.done, outcomes.refused), JSON.stringify(outcomes)).to.be.greaterThan(500);
+    expect(Math.min(outcomes.done, outcomes.refused), JSON.stringify(outcomes)).to.be.greaterThan(250);
   });
 
   it('takes other parameters or is refused, and what comes out can be read', async () => {
@@ -101,9 +101,9 @@ describe('whatever bytes an ONNX model has', function () {
         });
         if (names) done += 1;
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     );
-    expect(done).to.be.greaterThan(200);
+    expect(done).to.be.greaterThan(100);
   });
 
   it('is what a state gives, or the state is refused', async () => {
@@ -112,7 +112,15 @@ describe('whatever bytes an ONNX model has', function () {
     const options = fc.oneof(
       fc.constant({ rank: 2 }),
       fc.record(
-        { shape: fc.anything(), rank: fc.anything(), axis: fc.anything(), opset: fc.anything(), name: fc.anything() },
+        {
+          shape: fc.anything(),
+          rank: fc.anything(),
+          axis: fc.anything(),
+          opset: fc.anything(),
+          name: fc.anything(),
+          eps: fc.double(),
+          momentum: fc.double(),
+        },
         { requiredKeys: [] },
       ),
     );
@@ -120,7 +128,7 @@ describe('whatever bytes an ONNX model has', function () {
       fc.asyncProperty(fc.oneof({ weight: 5, arbitrary: state }, fc.anything()), options, async (state, options) => {
         await outcomeOf(async () => readBatchNorms(await encodeOnnx(state as never, options as never)));
       }),
-      { numRuns: 1000 },
+      { numRuns: 800 },
     );
   });
 });

@@ -52,9 +52,22 @@ function checkObject(value: unknown, name: string): Record<string, unknown> {
   throw expected(name.startsWith('running_mean') ? 'an object { dtype, shape, data }' : 'a BatchNorm or a state', name, value);
 }
 
-/** ONNX's momentum, the weight of the old value. */
-export function momentumOf(momentum: number | null): number {
-  if (momentum !== null) return 1 - momentum;
+/** A node's attributes. */
+export interface OnnxSettings {
+  epsilon: number;
+  /** The weight of the old value. */
+  momentum: number;
+}
+
+/** A layer's settings in ONNX's terms, and in its float32. */
+export function onnxSettings(eps: number, momentum: number | null): OnnxSettings {
+  if (momentum !== null) return { epsilon: checkFloat32(eps, 'eps'), momentum: checkFloat32(1 - momentum, '1 - momentum') };
   const reason = 'ONNX has no cumulative average; give the state with a momentum instead';
   throw new BatchNormError('ERR_INVALID_ARGUMENT', `Expected a number for momentum but received null: ${reason}`);
+}
+
+function checkFloat32(value: number, name: string): number {
+  const rounded = Math.fround(value);
+  if (Number.isFinite(rounded) && (rounded !== 0 || value === 0)) return rounded;
+  throw expected('a number within the range of float32, which ONNX has,', name, value);
 }

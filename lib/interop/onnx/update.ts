@@ -6,7 +6,7 @@ import { BatchNormError, expected, show, wrongLength } from '../../errors';
 import { valueInfo } from './builder';
 import { attributeOf, encodeModel, readModel, scopesOf } from './model';
 import { type Found, findNodes, originOf, PARAMETERS, type Parameter, settingsOf } from './node';
-import { momentumOf, type OnnxState, type Parameters, parametersOf } from './parameters';
+import { type OnnxSettings, type OnnxState, onnxSettings, type Parameters, parametersOf } from './parameters';
 import { ATTRIBUTE, AttributeSchema, type ModelProto, type TensorProto, TensorSchema } from './schema';
 import { dtypeOf, encodeChecked, lengthOf } from './tensor';
 
@@ -44,7 +44,7 @@ export async function updateBatchNorms(
 interface Change {
   parameters: Parameters;
   /** Of a layer; a state leaves the node's. */
-  settings: { epsilon: number; momentum: number } | undefined;
+  settings: OnnxSettings | undefined;
 }
 
 async function changeOf(name: string, update: unknown): Promise<Change> {
@@ -55,7 +55,7 @@ async function changeOf(name: string, update: unknown): Promise<Change> {
     const remedy = 'a node has none; give the state, and see to it that the model has the activation behind the node';
     throw new BatchNormError('ERR_INVALID_ARGUMENT', `Expected activation 'identity' for ${what} but received '${activation}': ${remedy}`);
   }
-  return { settings: { epsilon: eps, momentum: momentumOf(momentum) }, parameters: await parametersOf(update, what) };
+  return { settings: onnxSettings(eps, momentum), parameters: await parametersOf(update, what) };
 }
 
 function nodeOf(name: unknown, found: readonly Found[]): Found {

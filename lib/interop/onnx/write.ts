@@ -11,7 +11,7 @@ import { addActivation } from './activation';
 import { GraphBuilder, valueInfo } from './builder';
 import { encodeModel } from './model';
 import { PARAMETERS } from './node';
-import { momentumOf, type OnnxState, type Parameters, parametersOf } from './parameters';
+import { type OnnxSettings, type OnnxState, onnxSettings, type Parameters, parametersOf } from './parameters';
 import { DATA_TYPE, ModelSchema } from './schema';
 
 /** How a model is written. Its input needs a rank, by `shape` or by `rank`. */
@@ -82,12 +82,9 @@ export async function writeOnnx(target: string | URL, source: BatchNorm | OnnxSt
   await writeAtomically(path, async (file) => file.writeFile(bytes));
 }
 
-interface Settings {
+interface Settings extends OnnxSettings {
   name: string;
   opset: number;
-  eps: number;
-  /** ONNX's: the weight of the old value. */
-  momentum: number;
   axis: number;
   activation: Activation;
 }
@@ -96,10 +93,12 @@ function checkSettings(source: unknown, options: OnnxStateOptions): Settings {
   if (options === undefined) throw expected('an object with shape or rank', 'options', options);
   checkOptions(options, source instanceof BatchNorm ? OPTIONS : STATE_OPTIONS);
   const { name = 'batch_norm', opset = 15 } = options;
-  if (typeof name !== 'string' || name === '') throw expected('a string that is not empty', 'options.name', name);
+  if (typeof name !== 'string' || name === '' || Buffer.from(name).toString() !== name) {
+    throw expected('Unicode text that is not empty', 'options.name', name);
+  }
   if (checkInteger(opset, 'options.opset', 1) < 9 || opset > NEWEST) throw expected(`9 to ${NEWEST}`, 'options.opset', opset);
   const { eps, momentum, axis, activation } = source instanceof BatchNorm ? source : checkStateOptions(options);
-  return { name, opset, eps, momentum: momentumOf(momentum), axis, activation };
+  return { name, opset, axis, activation, ...onnxSettings(eps, momentum) };
 }
 
 function checkStateOptions({ eps = 1e-5, momentum = 0.1, axis = 1, activation }: OnnxStateOptions) {
@@ -126,7 +125,7 @@ interface Input {
 
 function checkInput({ shape, rank }: OnnxOptions, channels: number, axis: number): Input {
   if ((shape === undefined) === (rank === undefined)) throw expected('either shape or rank', 'options', { shape, rank });
-  const sizes = shape === undefined ? new Array<null>(checkInteger(rank, 'options.rank', 2)).fill(null) : checkSizes(shape);
+  const sizes = shape === undefined ? new Array<null>(checkRank(rank)).fill(null) : checkSizes(shape);
   const dimension = axis < 0 ? axis + sizes.length : axis;
   if (dimension < 0 || dimension >= sizes.length) {
     throw new BatchNormError('ERR_SHAPE', `Expected a rank with dimension ${axis}, the axis, for options but received ${sizes.length}`);
@@ -136,18 +135,25 @@ function checkInput({ shape, rank }: OnnxOptions, channels: number, axis: number
   return { shape: sizes.with(dimension, channels), axis: dimension };
 }
 
+const HIGHEST_RANK = 64;
+
+function checkRank(rank: unknown): number {
+  if (checkInteger(rank, 'options.rank', 1) >= 2 && (rank as number) <= HIGHEST_RANK) return rank as number;
+  throw expected(`2 to ${HIGHEST_RANK}`, 'options.rank', rank);
+}
+
 function checkSizes(shape: unknown): (number | null)[] {
   if (!Array.isArray(shape)) throw expected('an array of sizes and nulls', 'options.shape', shape);
   if (shape.length < 2) throw expected('two dimensions or more', 'options.shape', shape, 'ERR_SHAPE');
   return Array.from(shape, (size, i) => (size === null ? null : checkInteger(size, `options.shape[${i}]`, 1)));
 }
 
-function modelOf({ dtype, values }: Parameters, { name, opset, eps, momentum, activation }: Settings, input: Input) {
+function modelOf({ dtype, values }: Parameters, { name, opset, epsilon, momentum, activation }: Settings, input: Input) {
   const graph = new GraphBuilder(name, dtype);
   const parameters = PARAMETERS.map((parameter) => graph.parameter(parameter, values[parameter]));
   // ONNX's channels are dimension 1; exchanging it with the axis is undone by doing it again.
   const exchange = (value: string) => (input.axis === 1 ? value : graph.add('Transpose', [value], { perm: exchanged(input) }));
-  const normalized = graph.add('BatchNormalization', [exchange('input'), ...parameters], { epsilon: eps, momentum }, name);
+  const normalized = graph.add('BatchNormalization', [exchange('input'), ...parameters], { epsilon, momentum }, name);
   exchange(addActivation(graph, activation, normalized, opset));
   graph.nodes.at(-1)!.output = ['output'];
   const { irVersion } = IR_VERSIONS.find(({ until }) => opset <= until)!;
