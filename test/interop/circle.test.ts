@@ -13,6 +13,7 @@ interface Journey {
   travel: (layer: BatchNorm, sample: Sample) => Promise<BatchNorm>;
 }
 
+/** Every place a layer can go to; one more is one more entry. */
 const JOURNEYS: Journey[] = [
   {
     name: 'ONNX',
