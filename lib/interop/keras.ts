@@ -38,10 +38,23 @@ export interface KerasConfig {
 }
 
 /** A weight: numbers, alone or with their shape, or a tensor of TensorFlow.js. */
-export type KerasWeight =
-  | NumericArray
-  | { readonly shape: readonly number[]; readonly data: NumericArray }
-  | { readonly shape: readonly number[]; dataSync(): ArrayLike<number> & ArrayBufferView };
+export type KerasWeight = NumericArray | KerasArray | KerasTensor;
+
+/** Numbers with their shape. */
+export interface KerasArray {
+  /** `[C]`. */
+  readonly shape: readonly number[];
+  /** C numbers. */
+  readonly data: NumericArray;
+}
+
+/** What is made use of in a tensor of TensorFlow.js. */
+export interface KerasTensor {
+  /** `[C]`. */
+  readonly shape: readonly number[];
+  /** The elements. */
+  dataSync(): ArrayLike<number> & ArrayBufferView;
+}
 
 /** What Keras does not say of a layer. */
 export interface FromKerasOptions {
@@ -75,8 +88,11 @@ export interface KerasLayerConfig {
   axis: number;
   /** 1 − the layer's. */
   momentum: number;
+  /** Added to the variance. */
   epsilon: number;
+  /** Whether there is a beta. */
   center: boolean;
+  /** Whether there is a gamma. */
   scale: boolean;
   /** The layer's. */
   dtype: ParameterDType;
@@ -84,17 +100,22 @@ export interface KerasLayerConfig {
 
 /** A weight of a {@link KerasLayer}, `[C]`. */
 export interface KerasLayerWeight {
-  name: WeightName;
+  /** Keras' name for it. */
+  name: KerasWeightName;
+  /** The layer's. */
   dtype: ParameterDType;
+  /** `[C]`. */
   shape: [number];
+  /** A copy of the elements. */
   data: Float32Array | Float64Array;
 }
 
-type WeightName = 'gamma' | 'beta' | 'moving_mean' | 'moving_variance';
+/** Keras' names of the weights. */
+export type KerasWeightName = 'gamma' | 'beta' | 'moving_mean' | 'moving_variance';
 
 /** Our names of theirs, in their order. */
 const OUR_NAMES = { gamma: 'weight', beta: 'bias', moving_mean: 'running_mean', moving_variance: 'running_var' } as const;
-const WEIGHT_NAMES = Object.keys(OUR_NAMES) as WeightName[];
+const WEIGHT_NAMES = Object.keys(OUR_NAMES) as KerasWeightName[];
 
 /** Of a configuration, in camelCase: what is made use of, … */
 const USED = ['axis', 'momentum', 'epsilon', 'center', 'scale', 'dtype', 'activation'];
@@ -211,7 +232,7 @@ function checkDType(value: unknown): ParameterDType {
   throw expected(`one of ${quoted(Object.keys(DTYPES))}, or a policy of that name,`, 'config.dtype', value, 'ERR_DTYPE');
 }
 
-function readWeights(weights: unknown, names: readonly WeightName[], dtype: ParameterDType): HostValues[] {
+function readWeights(weights: unknown, names: readonly KerasWeightName[], dtype: ParameterDType): HostValues[] {
   if (!Array.isArray(weights)) throw expected('an array', 'weights', weights);
   if (weights.length !== names.length) {
     const message = `Expected ${names.length} weights (${names.join(', ')}) for weights but received ${weights.length}`;

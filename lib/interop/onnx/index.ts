@@ -2,6 +2,7 @@
 
 import './peer';
 
+export type { ParameterName } from './node';
 export type { OnnxState } from './parameters';
 export { type OnnxBatchNorm, type OnnxParameter, type Placement, readBatchNorms } from './read';
 export { updateBatchNorms } from './update';

@@ -9,8 +9,8 @@ import { ATTRIBUTE, type ModelProto, type NodeProto, type TensorProto, TensorSch
 export const PARAMETERS = ['weight', 'bias', 'running_mean', 'running_var'] as const;
 const ONNX_NAMES = { weight: 'scale', bias: 'B', running_mean: 'input_mean', running_var: 'input_var' } as const;
 
-/** One of the four. */
-export type Parameter = (typeof PARAMETERS)[number];
+/** Our name of one of the four. */
+export type ParameterName = (typeof PARAMETERS)[number];
 
 /** A node in its graph. */
 export interface Found {
@@ -97,7 +97,7 @@ export interface Origin {
 }
 
 /** Where the parameter comes from: an initializer or a Constant, of this graph or one around it, perhaps by way of Identity nodes. */
-export function originOf(found: Found, parameter: Parameter): Origin {
+export function originOf(found: Found, parameter: ParameterName): Origin {
   const { node, scope } = found;
   const input = node.input[PARAMETERS.indexOf(parameter) + 1]!;
   const name = `input ${show(input)} (${ONNX_NAMES[parameter]}) of node ${show(found.name)}`;

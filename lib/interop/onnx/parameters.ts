@@ -5,7 +5,7 @@ import type { HostValues, ParameterDType } from '../../dtype';
 import { BatchNormError, expected } from '../../errors';
 import { checkShape } from '../../shape';
 import { checkState, type LoadableEntry } from '../../state_dict';
-import type { Parameter } from './node';
+import type { ParameterName } from './node';
 
 /** A state by our names, with `running_mean` and `running_var`, as `stateDict()` gives it. */
 export type OnnxState = Readonly<Record<string, LoadableEntry>>;
@@ -14,7 +14,7 @@ export type OnnxState = Readonly<Record<string, LoadableEntry>>;
 export interface Parameters {
   channels: number;
   dtype: ParameterDType;
-  values: Readonly<Record<Parameter, HostValues>>;
+  values: Readonly<Record<ParameterName, HostValues>>;
 }
 
 /** A copy of them; ones and zeros where there is no weight or bias. */

@@ -8,7 +8,7 @@ import { wrongLength } from '../../errors';
 import type { StateEntry } from '../../state_dict';
 import { checkOptions } from '../../validate';
 import { readModel } from './model';
-import { type Found, findNodes, type NodeSettings, originOf, PARAMETERS, type Parameter, settingsOf } from './node';
+import { type Found, findNodes, type NodeSettings, originOf, PARAMETERS, type ParameterName, settingsOf } from './node';
 import { dtypeOf, lengthOf, readValues } from './tensor';
 
 /** Where a layer that comes from elsewhere is to be. */
@@ -43,7 +43,7 @@ export class OnnxBatchNorm {
    */
   readonly options: Readonly<BatchNormOptions>;
   /** For {@link BatchNorm.loadStateDict}: the four parameters in float32 or float64; those of half types are widened. */
-  readonly state: Readonly<Record<Parameter, OnnxParameter>>;
+  readonly state: Readonly<Record<ParameterName, OnnxParameter>>;
 
   /** @internal */
   constructor({ node, name }: Found, { epsilon, momentum, training }: NodeSettings, dtype: ParameterDType, values: readonly HostValues[]) {

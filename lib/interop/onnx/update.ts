@@ -5,7 +5,7 @@ import { BatchNorm } from '../../batch_norm';
 import { BatchNormError, expected, show, wrongLength } from '../../errors';
 import { valueInfo } from './builder';
 import { attributeOf, encodeModel, readModel, scopesOf } from './model';
-import { type Found, findNodes, originOf, PARAMETERS, type Parameter, settingsOf } from './node';
+import { type Found, findNodes, originOf, PARAMETERS, type ParameterName, settingsOf } from './node';
 import { type OnnxSettings, type OnnxState, onnxSettings, type Parameters, parametersOf } from './parameters';
 import { ATTRIBUTE, AttributeSchema, type ModelProto, type TensorProto, TensorSchema } from './schema';
 import { dtypeOf, encodeChecked, lengthOf } from './tensor';
@@ -91,7 +91,7 @@ function apply(model: ModelProto, found: Found, { parameters, settings }: Change
 function replace(
   model: ModelProto,
   found: Found,
-  parameter: Parameter,
+  parameter: ParameterName,
   { channels, values }: Parameters,
   users: Map<string, number>,
 ): void {
