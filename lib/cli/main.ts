@@ -16,6 +16,7 @@ const COMMANDS: Record<string, Command> = {
   demo: { summary: 'train a digit classifier with and without batch norm, and write a report', load: () => import('./demo.js') },
   validate: { summary: 'compare every backend that works here with float64, and ours with cuDNN', load: () => import('./validate.js') },
   lab: { summary: 'put what is said of batch norm to the test, and write a report', load: () => import('./lab.js') },
+  fold: { summary: 'fold the batch norms of a model file into the layers before them', load: () => import('./fold.js') },
 };
 
 function help(): string {

@@ -27,3 +27,16 @@ export function readDevice(text: string): string {
   if (/^(auto|cpu|cuda(:\d+)?)$/.test(text)) return text;
   throw new UsageError(`expected auto, cpu, cuda or cuda:N for --device but received '${text}'`);
 }
+
+/** As {@link readCommandLine}, for a command that takes files too. */
+export function readFilesAndOptions<const Options extends OptionsConfig>(
+  args: readonly string[],
+  options: Options,
+): { files: string[]; values: Values<Options> } {
+  try {
+    const { positionals, values } = parseArgs({ args: [...args], options, allowPositionals: true });
+    return { files: positionals, values };
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error });
+  }
+}
