@@ -1,10 +1,10 @@
 /** The digits of the lab: drawn from the seed, or read from a file of the UCI repository's optdigits. */
 
 import { basename } from 'node:path';
-import { Random } from '../random';
 import { readCsv } from '../datasets/csv';
 import { type Dataset, select, split, type Task } from '../datasets/dataset';
 import { renderDigits } from '../datasets/digits';
+import { Random } from '../random';
 
 /** Pixels along a side of every picture. */
 export const SIDE = 8;

@@ -1,8 +1,8 @@
 /** Where experiments are done: the data, the seed and the device, and who watches. */
 
 import { setImmediate } from 'node:timers/promises';
-import { Random } from '../random';
 import type { Dataset } from '../datasets/dataset';
+import { Random } from '../random';
 import { Network, type NetworkOptions } from './network/network';
 
 export interface LabOptions {
@@ -16,6 +16,9 @@ export interface LabOptions {
   /** Called as an experiment goes on, with the share of it that is done. */
   watch?(share: number): void;
 }
+
+/** Of a classifier of the lab's data on the lab's device. */
+export type LabNetworkOptions = Omit<NetworkOptions, 'inputs' | 'classes' | 'device' | 'units' | 'random'> & { units?: number };
 
 const UNITS = 32;
 
@@ -49,7 +52,7 @@ export class Lab {
   }
 
   /** A classifier of this data; `random` gives its weights. */
-  network(options: Omit<NetworkOptions, 'inputs' | 'classes' | 'device' | 'units'> & { units?: number }): Network {
+  network(options: LabNetworkOptions & { random: Random }): Network {
     return new Network({ units: UNITS, ...options, inputs: this.train.width, classes: this.classes, device: this.device });
   }
 

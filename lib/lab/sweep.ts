@@ -1,5 +1,6 @@
 /** What two networks, with and without batch norm, reach over a range of settings. */
 
+import { combinations, type Lab } from './lab';
 import { median } from './statistics';
 
 /** Of its own best accuracy: what a setting must reach to be of use to a network. */
@@ -15,6 +16,19 @@ export interface Sweep {
   /** Accuracy by repeat and setting. */
   plain: readonly (readonly number[])[];
   normalized: readonly (readonly number[])[];
+}
+
+/** What is measured with and without batch norm, by repeat and setting. */
+export async function measureSweep<R>(
+  lab: Lab,
+  repeats: readonly number[],
+  settings: readonly number[],
+  measure: (batchNorm: boolean, repeat: number, setting: number) => R,
+): Promise<{ plain: R[][]; normalized: R[][] }> {
+  const runs = combinations(combinations([false, true], repeats), settings);
+  const results = await lab.each(runs, ([[batchNorm, repeat], setting]) => measure(batchNorm, repeat, setting));
+  const rows = (from: number) => repeats.map((_, row) => results.slice((from + row) * settings.length, (from + row + 1) * settings.length));
+  return { plain: rows(0), normalized: rows(repeats.length) };
 }
 
 export interface Reached {

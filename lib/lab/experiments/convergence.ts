@@ -2,10 +2,11 @@
 
 import { formatNumber } from '../../report';
 import type { Experiment, Judgement } from '../experiment';
-import { combinations, type Lab, range } from '../lab';
+import { type Lab, range } from '../lab';
 import { train } from '../network/training';
 import { overRepeats, WITH, WITHOUT } from '../series';
 import { mean, median } from '../statistics';
+import { measureSweep } from '../sweep';
 
 const RATES = [0.01, 0.03, 0.1, 0.3];
 const DEPTH = 4;
@@ -22,13 +23,16 @@ export interface Steps {
   normalized: readonly (readonly number[])[];
 }
 
+/** The rate with the fewest steps, by their median. */
+function best(rates: readonly number[], repeats: Steps['plain']): { steps: number; rate: number; medians: number[] } {
+  const medians = rates.map((_, index) => median(repeats.map((one) => one[index]!)));
+  const steps = Math.min(...medians);
+  return { steps, rate: rates[medians.indexOf(steps)]!, medians };
+}
+
 export function judge({ rates, plain, normalized }: Steps): Judgement {
-  const best = (repeats: Steps['plain']) => {
-    const medians = rates.map((_, index) => median(repeats.map((one) => one[index]!)));
-    const steps = Math.min(...medians);
-    return { steps, rate: rates[medians.indexOf(steps)]!, medians };
-  };
-  const [without, within] = [best(plain), best(normalized)];
+  const without = best(rates, plain);
+  const within = best(rates, normalized);
   const ratio = Number.isFinite(within.steps) ? without.steps / within.steps : 0;
   const atSameRate = within.medians[rates.indexOf(without.rate)]!;
   return {
@@ -54,29 +58,17 @@ export const convergence: Experiment = {
   async run(lab) {
     const repeats = range(lab.size(3, 5));
     const most = lab.size(200, 1000);
-    const runs = combinations(combinations(repeats, [false, true]), RATES);
-    const losses = await lab.each(runs, ([[repeat, norm], rate]) => smoothLosses(lab, repeat, norm, rate, most));
-    const of = (wanted: boolean) =>
-      runs.map(([[repeat, norm], rate], index) => ({ repeat, norm, rate, losses: losses[index]! })).filter(({ norm }) => norm === wanted);
-    const steps = (wanted: boolean) =>
-      repeats.map((repeat) =>
-        RATES.map((rate) => stepsTo(TARGET, of(wanted).find((run) => run.repeat === repeat && run.rate === rate)!.losses)),
-      );
-    const measured: Steps = { rates: RATES, plain: steps(false), normalized: steps(true) };
-    const judgement = judge(measured);
-    const rateOf = (name: string) => judgement.numbers.find((number) => number.name === name)!.value;
+    const losses = await measureSweep(lab, repeats, RATES, (batchNorm, repeat, rate) => smoothLosses(lab, batchNorm, repeat, rate, most));
+    const steps = (runs: number[][][]) => runs.map((run) => run.map((ofRate) => stepsTo(TARGET, ofRate)));
+    const measured: Steps = { rates: RATES, plain: steps(losses.plain), normalized: steps(losses.normalized) };
     const xs = range(Math.floor(most / WINDOW)).map((index) => (index + 1) * WINDOW);
-    const line = (norm: boolean, rate: number) =>
-      overRepeats(
-        `${norm ? 'with' : 'without'} batch norm, rate ${rate}`,
-        xs,
-        of(norm)
-          .filter((run) => run.rate === rate)
-          .map((run) => xs.map((step) => run.losses[step - 1] ?? Number.NaN)),
-        { color: norm ? WITH : WITHOUT },
-      );
+    const line = (name: string, runs: number[][][], rate: number, color: number) => {
+      const ofRate = runs.map((run) => run[RATES.indexOf(rate)]!);
+      const atXs = ofRate.map((values) => xs.map((step) => values[step - 1] ?? Number.NaN));
+      return overRepeats(`${name} batch norm, rate ${rate}`, xs, atXs, { color });
+    };
     return {
-      ...judgement,
+      ...judge(measured),
       setting: `${DEPTH} hidden layers, ReLU, He's initialization; at most ${most} steps of ${BATCH} rows, momentum 0.9, learning rates ${RATES.join(', ')}; ${repeats.length} seeds.`,
       plots: [
         {
@@ -86,7 +78,10 @@ export const convergence: Experiment = {
           xLabel: 'step',
           yLabel: 'loss (log)',
           yScale: 'log',
-          series: [line(true, rateOf('best rate with')), line(false, rateOf('best rate without'))],
+          series: [
+            line('with', losses.normalized, best(RATES, measured.normalized).rate, WITH),
+            line('without', losses.plain, best(RATES, measured.plain).rate, WITHOUT),
+          ],
         },
         {
           kind: 'lines',
@@ -108,8 +103,8 @@ export const convergence: Experiment = {
 };
 
 /** After each step the mean loss of the last batches. */
-function smoothLosses(lab: Lab, repeat: number, norm: boolean, rate: number, steps: number): number[] {
-  const network = lab.network({ depth: DEPTH, activation: 'relu', norm: norm ? 'before' : 'none', random: lab.random(repeat, 1) });
+function smoothLosses(lab: Lab, batchNorm: boolean, repeat: number, rate: number, steps: number): number[] {
+  const network = lab.network({ depth: DEPTH, activation: 'relu', norm: batchNorm ? 'before' : 'none', random: lab.random(repeat, 1) });
   const losses = train(network, lab.train, { steps, batchSize: BATCH, learningRate: rate, random: lab.random(repeat, 2) });
   network.dispose();
   return losses.map((_, index) => mean(losses.slice(Math.max(0, index + 1 - WINDOW), index + 1)));

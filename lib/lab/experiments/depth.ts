@@ -1,10 +1,10 @@
 /** Deeper networks. */
 
 import type { Experiment, Judgement } from '../experiment';
-import { combinations, type Lab, range } from '../lab';
-import { train } from '../network/training';
+import { finalAccuracy } from '../final_accuracy';
+import { range } from '../lab';
 import { overRepeats, percent, WITH, WITHOUT } from '../series';
-import { compare, greatestUsable, type Sweep, USABLE } from '../sweep';
+import { compare, greatestUsable, measureSweep, type Sweep, USABLE } from '../sweep';
 
 const DEPTHS = [1, 2, 4, 8, 16];
 /** In a full run alone. */
@@ -42,13 +42,11 @@ export const depth: Experiment = {
     const repeats = range(lab.size(3, 5));
     const steps = lab.size(100, 800);
     const depths = lab.quick ? DEPTHS : [...DEPTHS, DEEPEST];
-    const runs = combinations(combinations([false, true], repeats), depths);
-    const accuracies = await lab.each(runs, ([[norm, repeat], hidden]) =>
-      Math.max(...RATES.map((rate) => finalAccuracy(lab, norm, repeat, hidden, rate, steps))),
-    );
-    const of = (wanted: boolean) =>
-      repeats.map((repeat) => accuracies.filter((_, index) => runs[index]![0][0] === wanted && runs[index]![0][1] === repeat));
-    const measured: Sweep = { settings: depths, plain: of(false), normalized: of(true) };
+    const accuracies = await measureSweep(lab, repeats, depths, (batchNorm, repeat, hidden) => {
+      const network = { depth: hidden, activation: 'relu', norm: batchNorm ? 'before' : 'none' } as const;
+      return Math.max(...RATES.map((learningRate) => finalAccuracy(lab, repeat, network, { steps, batchSize: BATCH, learningRate })));
+    });
+    const measured = { settings: depths, ...accuracies };
     return {
       ...judge(measured),
       setting: `ReLU, He's initialization, no shortcuts; ${steps} steps of ${BATCH} rows, momentum 0.9, the better of learning rates ${RATES.join(' and ')}; ${repeats.length} seeds.`,
@@ -71,11 +69,3 @@ export const depth: Experiment = {
     };
   },
 };
-
-function finalAccuracy(lab: Lab, norm: boolean, repeat: number, hidden: number, rate: number, steps: number): number {
-  const network = lab.network({ depth: hidden, activation: 'relu', norm: norm ? 'before' : 'none', random: lab.random(repeat, 1) });
-  train(network, lab.train, { steps, batchSize: BATCH, learningRate: rate, random: lab.random(repeat, 2) });
-  const { accuracy } = network.test(lab.test);
-  network.dispose();
-  return accuracy;
-}

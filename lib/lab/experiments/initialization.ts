@@ -2,10 +2,10 @@
 
 import { formatNumber } from '../../report';
 import type { Experiment, Judgement } from '../experiment';
-import { combinations, type Lab, range } from '../lab';
-import { train } from '../network/training';
+import { finalAccuracy } from '../final_accuracy';
+import { range } from '../lab';
 import { overRepeats, percent, WITH, WITHOUT } from '../series';
-import { compare, type Sweep, USABLE } from '../sweep';
+import { compare, measureSweep, type Sweep, USABLE } from '../sweep';
 
 /** Half a decade apart, four decades in all; 1 is He's initialization. */
 const SCALES = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100];
@@ -53,11 +53,15 @@ export const initialization: Experiment = {
   async run(lab) {
     const repeats = range(lab.size(3, 5));
     const steps = lab.size(120, 600);
-    const runs = combinations(combinations([false, true], repeats), SCALES);
-    const accuracies = await lab.each(runs, ([[norm, repeat], scale]) => finalAccuracy(lab, norm, repeat, scale, steps));
-    const of = (wanted: boolean) =>
-      repeats.map((repeat) => accuracies.filter((_, index) => runs[index]![0][0] === wanted && runs[index]![0][1] === repeat));
-    const measured: Sweep = { settings: SCALES, plain: of(false), normalized: of(true) };
+    const accuracies = await measureSweep(lab, repeats, SCALES, (batchNorm, repeat, weightScale) =>
+      finalAccuracy(
+        lab,
+        repeat,
+        { depth: DEPTH, activation: 'relu', norm: batchNorm ? 'before' : 'none', weightScale },
+        { steps, batchSize: BATCH, learningRate: RATE },
+      ),
+    );
+    const measured = { settings: SCALES, ...accuracies };
     return {
       ...judge(measured),
       setting: `${DEPTH} hidden layers, ReLU; all weights start at He's scale times 0.01 to 100; ${steps} steps of ${BATCH} rows, learning rate ${RATE}, momentum 0.9; ${repeats.length} seeds.`,
@@ -80,17 +84,3 @@ export const initialization: Experiment = {
     };
   },
 };
-
-function finalAccuracy(lab: Lab, norm: boolean, repeat: number, weightScale: number, steps: number): number {
-  const network = lab.network({
-    depth: DEPTH,
-    activation: 'relu',
-    norm: norm ? 'before' : 'none',
-    weightScale,
-    random: lab.random(repeat, 1),
-  });
-  train(network, lab.train, { steps, batchSize: BATCH, learningRate: RATE, random: lab.random(repeat, 2) });
-  const { accuracy } = network.test(lab.test);
-  network.dispose();
-  return accuracy;
-}

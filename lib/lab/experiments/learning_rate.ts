@@ -2,10 +2,10 @@
 
 import { formatNumber } from '../../report';
 import type { Experiment, Judgement } from '../experiment';
-import { combinations, type Lab, range } from '../lab';
-import { train } from '../network/training';
+import { finalAccuracy } from '../final_accuracy';
+import { range } from '../lab';
 import { overRepeats, percent, WITH, WITHOUT } from '../series';
-import { compare, greatestUsable, type Sweep, USABLE } from '../sweep';
+import { compare, greatestUsable, measureSweep, type Sweep, USABLE } from '../sweep';
 
 const RATES = [0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30];
 const DEPTH = 4;
@@ -39,11 +39,15 @@ export const learningRate: Experiment = {
   async run(lab) {
     const repeats = range(lab.size(3, 5));
     const steps = lab.size(120, 600);
-    const runs = combinations(repeats, [false, true]);
-    const accuracies = await lab.each(combinations(runs, RATES), ([[repeat, norm], rate]) => finalAccuracy(lab, repeat, norm, rate, steps));
-    const rows = runs.map((_, index) => accuracies.slice(index * RATES.length, (index + 1) * RATES.length));
-    const of = (wanted: boolean) => rows.filter((_, index) => runs[index]![1] === wanted);
-    const measured = { settings: RATES, plain: of(false), normalized: of(true) };
+    const accuracies = await measureSweep(lab, repeats, RATES, (batchNorm, repeat, learningRate) =>
+      finalAccuracy(
+        lab,
+        repeat,
+        { depth: DEPTH, activation: 'relu', norm: batchNorm ? 'before' : 'none' },
+        { steps, batchSize: BATCH, learningRate },
+      ),
+    );
+    const measured = { settings: RATES, ...accuracies };
     return {
       ...judge(measured),
       setting: `${DEPTH} hidden layers, ReLU, He's initialization; ${steps} steps of ${BATCH} rows, momentum 0.9; ${repeats.length} seeds.`,
@@ -66,11 +70,3 @@ export const learningRate: Experiment = {
     };
   },
 };
-
-function finalAccuracy(lab: Lab, repeat: number, norm: boolean, rate: number, steps: number): number {
-  const network = lab.network({ depth: DEPTH, activation: 'relu', norm: norm ? 'before' : 'none', random: lab.random(repeat, 1) });
-  train(network, lab.train, { steps, batchSize: BATCH, learningRate: rate, random: lab.random(repeat, 2) });
-  const { accuracy } = network.test(lab.test);
-  network.dispose();
-  return accuracy;
-}

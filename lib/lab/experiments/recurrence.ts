@@ -1,7 +1,7 @@
 /** Recurrent networks: statistics shared over time against statistics of each time step. */
 
-import type { Experiment, Judgement } from '../experiment';
 import { SIDE } from '../data';
+import type { Experiment, Judgement } from '../experiment';
 import { combinations, type Lab, range } from '../lab';
 import { Recurrent } from '../network/recurrent';
 import { train } from '../network/training';

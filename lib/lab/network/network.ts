@@ -1,9 +1,9 @@
 /** Classifiers of dense layers, with and without batch norm. */
 
-import type { Random } from '../../random';
 import { accuracy } from '../../datasets/accuracy';
 import type { Dataset } from '../../datasets/dataset';
 import type { BatchNormOptions } from '../../index';
+import type { Random } from '../../random';
 import { Activation, type ActivationName } from './activation';
 import { Dense } from './dense';
 import { Dropout } from './dropout';

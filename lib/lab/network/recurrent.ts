@@ -3,10 +3,10 @@
  * Cooijmans et al. 2017 (arXiv:1603.09025), who have them start with a small γ, and leave the shift to b.
  */
 
-import type { Random } from '../../random';
 import { accuracy } from '../../datasets/accuracy';
 import type { Dataset } from '../../datasets/dataset';
 import { RecurrentBatchNorm } from '../../index';
+import type { Random } from '../../random';
 import { Dense } from './dense';
 import type { Parameter } from './layer';
 import { CrossEntropy } from './loss';

@@ -1,7 +1,7 @@
 /** A training of a fixed number of steps. */
 
-import type { Random } from '../../random';
 import { type Dataset, select } from '../../datasets/dataset';
+import type { Random } from '../../random';
 import { Descent } from './descent';
 import type { Parameter } from './layer';
 import type { Values } from './values';
