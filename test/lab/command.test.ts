@@ -69,7 +69,7 @@ describe('the lab command', () => {
         'lab',
         '--quick',
         '--only',
-        CHEAP.join(),
+        CHEAP[0]!,
         '--seed',
         String(seed),
         '--device',
@@ -85,7 +85,7 @@ describe('the lab command', () => {
       });
     };
     const first = numbers(5);
-    expect(first.map(({ name }) => name)).to.deep.equal(CHEAP);
+    expect(first.map(({ name }) => name)).to.deep.equal(CHEAP.slice(0, 1));
     for (const { verdict, plots } of first) {
       expect(verdict).to.match(/^(not )?shown$/);
       expect(plots).to.be.an('array').and.to.not.be.empty;
