@@ -14,6 +14,11 @@ interface Subpath {
 
 const SUBPATHS: Readonly<Record<string, Subpath>> = {
   '.': { value: 'BatchNorm' },
+  './folding': { value: 'foldBatchNorm' },
+  './keras': { value: 'fromKeras' },
+  './onnx': { value: 'readBatchNorms', peer: '@bufbuild/protobuf' },
+  './pytorch': { value: 'loadBatchNorm' },
+  './safetensors': { value: 'readSafetensors' },
   './tfjs': { value: 'batchNormalization', peer: '@tensorflow/tfjs' },
 };
 
