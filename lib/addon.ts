@@ -75,12 +75,14 @@ export interface NativeStream {
     weight: NativeBuffer | null,
     bias: NativeBuffer | null,
     output: NativeBuffer,
-    statistics: NativeBuffer, // [3, channels]: mean high, mean low, biased variance; cuDNN's are [2, channels]: mean, 1/√(variance + eps)
+    statistics: NativeBuffer, // [3, channels]: mean high, mean low, biased variance, with renorm r and d too; cuDNN's are [2, channels]: mean, 1/√(variance + eps)
     mask: NativeBuffer | null,
     runningMean: NativeBuffer | null,
     runningVariance: NativeBuffer | null,
     momentum: number,
     unbiasedRunningVariance: boolean,
+    renorm: { readonly rMax: number; readonly dMax: number } | null,
+    part: NativePart | null,
   ): void;
   inferenceForward(
     backend: NativeBackend,
@@ -124,7 +126,17 @@ export interface NativeStream {
     gradBias: NativeBuffer | null,
     gradResidual: NativeBuffer | null,
     inPlace: boolean, // `input` holds the output of the forward pass
+    renorm: { readonly rMax: number; readonly dMax: number } | null, // of the forward pass
+    part: NativePart | null, // all but the first add to gradWeight and gradBias
   ): void;
+}
+
+/** Where a virtual batch begins in the tensors of the whole batch. What is told of the problem is then the part's. */
+export interface NativePart {
+  /** Of the input, and of all that is like it. */
+  readonly elements: number;
+  readonly statisticsBytes: number;
+  readonly maskBytes: number;
 }
 
 /** A place in the order of a stream. */

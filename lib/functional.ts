@@ -6,21 +6,15 @@ import { BatchNormError, expected } from './errors';
 import { checkNoResidual } from './in_place';
 import { checkMask, type Mask, makeMask } from './mask';
 import { checkForward, checkGradient, checkLike, checkParameter, checkRunningVariance, type ForwardOptions } from './operands';
-import {
-  backward,
-  type Forward,
-  type Gradients,
-  inferenceForward,
-  type RunningStatistics,
-  statisticsRows,
-  trainingForward,
-} from './operations';
+import { backward, type Forward, type Gradients, inferenceForward, type RunningUpdate, trainingForward } from './operations';
 import { checkBatch, checkSettings, type Problem, problemOf, type SettingOptions } from './problem';
+import { checkRenormTracks, type Renorm } from './renorm';
 import { sameShape } from './shape';
 import type { Storage } from './storage';
 import type { Stream } from './stream';
 import { checkTensor, isTensor, makeTensor, type Tensor } from './tensor';
 import { checkFinite, checkOptions } from './validate';
+import { statisticsRows } from './virtual_batches';
 
 /** What the three operations have in common. Parameters and statistics share one dtype: float32 or float64. */
 export interface OperationOptions {
@@ -45,8 +39,16 @@ export interface OperationOptions {
   stream?: Stream | undefined;
 }
 
+/** What divides or corrects a training pass; backward is told the same. */
+export interface VariantOptions {
+  /** Limits of batch renormalization towards the running statistics, which must be given then; none when left out. Not by cuDNN. */
+  renorm?: Renorm | null | undefined;
+  /** Ghost batches: so many samples at most are normalized together, as {@link BatchNormOptions.virtualBatchSize} says; all when left out. */
+  virtualBatchSize?: number | null | undefined;
+}
+
 /** Options of {@link batchNormTraining}. */
-export interface TrainingOptions extends OperationOptions, ForwardOptions {
+export interface TrainingOptions extends OperationOptions, VariantOptions, ForwardOptions {
   /** `[C]`, updated in place. With {@link TrainingOptions.runningVar} or not at all. */
   runningMean?: Tensor | null | undefined;
   /** `[C]`, updated in place. */
@@ -62,8 +64,8 @@ export interface TrainingResult {
   /** Of the input's shape and dtype; `options.out` where that was given, and the input with `inPlace`. */
   output: Tensor;
   /**
-   * `[3, C]`, of the parameters' dtype: the batch's mean, the part of the mean that rounding left over, its biased variance. cuDNN gives
-   * `[2, C]`: mean and 1/√(variance + eps).
+   * `[3, C]`, of the parameters' dtype: the batch's mean, the part of the mean that rounding left over, its biased variance. With `renorm`
+   * `[5, C]`: r and d too. cuDNN gives `[2, C]`: mean and 1/√(variance + eps). Several virtual batches have them one after the other, `[parts, 3, C]`.
    */
   statistics: Tensor;
   /** For backward in place of the residual; null where backward needs none, or takes the residual itself. cuDNN's stands for more. */
@@ -79,7 +81,7 @@ export interface InferenceOptions extends OperationOptions {
 }
 
 /** Options of {@link batchNormBackward}: either `statistics`, or `mean` and `variance`. */
-export interface BackwardOptions extends OperationOptions {
+export interface BackwardOptions extends OperationOptions, VariantOptions {
   /** As {@link batchNormTraining} gave them: the gradient flows through them. */
   statistics?: Tensor | null | undefined;
   /** `[C]`: a constant, as in {@link batchNormInference}. */
@@ -95,10 +97,11 @@ export interface BackwardOptions extends OperationOptions {
 }
 
 const OPERATION_OPTIONS = ['weight', 'bias', 'eps', 'axis', 'activation', 'backend', 'stream', 'inPlace'];
+const VARIANT_OPTIONS = ['renorm', 'virtualBatchSize'];
 const RUNNING_OPTIONS = ['runningMean', 'runningVar', 'momentum', 'runningVariance'];
-const TRAINING_OPTIONS = [...OPERATION_OPTIONS, ...RUNNING_OPTIONS, 'residual', 'out', 'saveForBackward'];
+const TRAINING_OPTIONS = [...OPERATION_OPTIONS, ...VARIANT_OPTIONS, ...RUNNING_OPTIONS, 'residual', 'out', 'saveForBackward'];
 const INFERENCE_OPTIONS = [...OPERATION_OPTIONS, 'residual', 'out'];
-const BACKWARD_OPTIONS = [...OPERATION_OPTIONS, 'statistics', 'mean', 'variance', 'mask', 'output', 'residual'];
+const BACKWARD_OPTIONS = [...OPERATION_OPTIONS, ...VARIANT_OPTIONS, 'statistics', 'mean', 'variance', 'mask', 'output', 'residual'];
 
 /**
  * Normalizes with the statistics of the batch: y = act(γ·(x − mean)/√(var + eps) + β [+ residual]), where mean and biased variance
@@ -115,11 +118,12 @@ export function batchNormTraining(input: Tensor, options: TrainingOptions = {}):
   const problem = checkProblem(input, options, weight, bias, runningMean, runningVar);
   checkBatch(problem);
   const running = checkRunning(problem, options);
+  checkRenormTracks(problem.settings.renorm, running !== null, 'neither options.runningMean nor options.runningVar');
   const { output, statistics, mask } = trainingForward(checkOperands(problem, input, options, true), running);
   const { device, dtype } = problem.settings;
   return {
     output,
-    statistics: makeTensor(statistics!, Object.freeze([statisticsRows(problem), problem.channels]), dtype, device),
+    statistics: makeTensor(statistics!, statisticsShape(problem), dtype, device),
     mask: mask && makeMask(mask, device, (options.residual ?? null) !== null),
   };
 }
@@ -191,7 +195,7 @@ function checkOperands(problem: Problem, input: Tensor, options: OperationOption
   return checkForward(problem, input, weight, bias, options, saveByDefault);
 }
 
-function checkRunning(problem: Problem, options: TrainingOptions): RunningStatistics | null {
+function checkRunning(problem: Problem, options: TrainingOptions): RunningUpdate | null {
   const { momentum = 0.1, runningVariance = 'unbiased' } = options;
   const factor = checkFinite(momentum, 'options.momentum');
   const unbiased = checkRunningVariance(runningVariance) === 'unbiased';
@@ -203,11 +207,17 @@ function checkRunning(problem: Problem, options: TrainingOptions): RunningStatis
   if (options.runningMean === options.runningVar) {
     throw expected('a Tensor of its own, not runningMean,', 'options.runningVar', options.runningVar);
   }
-  return { mean, variance, momentum: factor, unbiased };
+  return { mean, variance, momentum: factor, batches: 0, unbiased };
+}
+
+function statisticsShape(problem: Problem): readonly number[] {
+  const ofPart = [statisticsRows(problem), problem.channels];
+  return Object.freeze(problem.parts === 1 ? ofPart : [problem.parts, ...ofPart]);
 }
 
 function checkStatistics(problem: Problem, statistics: unknown, mean: unknown, variance: unknown) {
   if (statistics === undefined || statistics === null) {
+    checkPlain(problem);
     return {
       statistics: null,
       mean: required(mean, 'options.mean', problem),
@@ -223,13 +233,21 @@ function checkStatistics(problem: Problem, statistics: unknown, mean: unknown, v
   return { statistics: checkBatchStatistics(problem, statistics), mean: null, variance: null };
 }
 
+// Given statistics are constants: nothing corrects them, and they are the same for all samples.
+function checkPlain({ settings }: Problem): void {
+  for (const name of ['renorm', 'virtualBatchSize'] as const) {
+    if (settings[name] === null) continue;
+    throw expected('nothing, as mean and variance are given in place of statistics,', `options.${name}`, settings[name]);
+  }
+}
+
 function checkBatchStatistics(problem: Problem, statistics: unknown): Storage {
-  const { settings, channels } = problem;
-  const rows = statisticsRows(problem);
+  const { settings } = problem;
+  const shapeNeeded = statisticsShape(problem);
   const storage = checkTensor(statistics, 'options.statistics', settings.device);
   const { shape, dtype } = statistics as Tensor;
   if (dtype !== settings.dtype) throw expected(`dtype ${settings.dtype}`, 'options.statistics', statistics, 'ERR_DTYPE');
-  if (!sameShape(shape, [rows, channels])) throw expected(`shape [${rows}, ${channels}]`, 'options.statistics', statistics, 'ERR_SHAPE');
+  if (!sameShape(shape, shapeNeeded)) throw expected(`shape [${shapeNeeded.join(', ')}]`, 'options.statistics', statistics, 'ERR_SHAPE');
   return storage;
 }
 

@@ -1,10 +1,10 @@
 import { inspect } from 'node:util';
 import type { Device } from './device';
 import { BatchNormError, expected } from './errors';
-import { maskBytes } from './operations';
 import type { Problem } from './problem';
 import type { Storage } from './storage';
 import { checkInternal, INTERNAL } from './validate';
+import { maskBytes } from './virtual_batches';
 
 // Set by the class, which keeps what it holds private.
 export let makeMask: (storage: Storage, device: Device, ofResidual: boolean) => Mask;

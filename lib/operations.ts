@@ -9,6 +9,7 @@ import { bytesPerElement } from './dtype';
 import type { Problem } from './problem';
 import type { Storage } from './storage';
 import { allocate, makeTensor, type Tensor } from './tensor';
+import { maskBytes, statisticsBytes, virtualBatches } from './virtual_batches';
 
 /** Arguments of a forward pass. */
 export interface Forward {
@@ -26,18 +27,20 @@ export interface Forward {
 }
 
 /** Running statistics for a training pass to update. */
-export interface RunningStatistics {
+export interface RunningUpdate {
   readonly mean: Storage;
   readonly variance: Storage;
-  /** Weight of the new value. */
-  readonly momentum: number;
+  /** Weight of the new value; null: of a cumulative average. */
+  readonly momentum: number | null;
+  /** Batches in them so far; for the cumulative average. */
+  readonly batches: number;
   readonly unbiased: boolean;
 }
 
 /** What a forward pass made. The caller owns all of it. */
 export interface ForwardResult {
   readonly output: Tensor;
-  /** [statisticsRows, channels]. Null where the statistics were given. */
+  /** [parts, statisticsRows, channels]. Null where the statistics were given. */
   readonly statistics: Storage | null;
   /** Stands for the residual in backward; null where there is none to stand for, or the backend wants the residual itself. cuDNN's stands for more. */
   readonly mask: Storage | null;
@@ -72,38 +75,42 @@ export interface Gradients {
   readonly residual?: Tensor;
 }
 
-const NOT_TRACKED = { mean: null, variance: null, momentum: 0, unbiased: false };
+const NOT_TRACKED = { mean: null, variance: null, momentum: 0, batches: 0, unbiased: false };
 
-export function trainingForward(call: Forward, running: RunningStatistics | null): ForwardResult {
+export function trainingForward(call: Forward, running: RunningUpdate | null): ForwardResult {
   const { problem, stream, input, residual, weight, bias } = call;
-  const { settings, outer, channels, inner } = problem;
-  const { mean, variance, momentum, unbiased } = running ?? NOT_TRACKED;
+  const { settings, channels, inner } = problem;
+  const { mean, variance, momentum, batches, unbiased } = running ?? NOT_TRACKED;
   const memory = new Claim(stream);
   try {
     const output = call.outStorage ?? memory.allocate(problem, dataBytes(problem));
-    const statistics = memory.allocate(problem, statisticsRows(problem) * channels * bytesPerElement(settings.dtype));
+    const statistics = memory.allocate(problem, statisticsBytes(problem));
     const mask = allocateMask(memory, call);
-    stream.trainingForward(
-      settings.backend.native,
-      outer,
-      channels,
-      inner,
-      DTYPE_CODES[problem.dtype],
-      DTYPE_CODES[settings.dtype],
-      settings.activation,
-      settings.eps,
-      input.native,
-      native(residual),
-      native(weight),
-      native(bias),
-      output.native,
-      statistics.native,
-      native(mask),
-      native(mean),
-      native(variance),
-      momentum,
-      unbiased,
-    );
+    for (const { index, outer, part } of virtualBatches(problem, residual !== null)) {
+      stream.trainingForward(
+        settings.backend.native,
+        outer,
+        channels,
+        inner,
+        DTYPE_CODES[problem.dtype],
+        DTYPE_CODES[settings.dtype],
+        settings.activation,
+        settings.eps,
+        input.native,
+        native(residual),
+        native(weight),
+        native(bias),
+        output.native,
+        statistics.native,
+        native(mask),
+        native(mean),
+        native(variance),
+        momentum ?? 1 / (batches + index + 1),
+        unbiased,
+        settings.renorm,
+        part,
+      );
+    }
     if (mean !== null) countWrite(settings.device, mean);
     if (variance !== null) countWrite(settings.device, variance);
     return { output: outputTensor(call, output), statistics, mask };
@@ -147,7 +154,7 @@ export function inferenceForward(call: Forward, mean: Storage, variance: Storage
 
 export function backward(call: Backward, gradOutput: Storage, hasResidual: boolean, stream: NativeStream): Gradients {
   const { problem, weight, bias } = call;
-  const { settings, outer, channels, inner } = problem;
+  const { settings, channels, inner } = problem;
   const memory = new Claim(stream);
   try {
     const parameterBytes = channels * bytesPerElement(settings.dtype);
@@ -155,31 +162,35 @@ export function backward(call: Backward, gradOutput: Storage, hasResidual: boole
     const gradWeight = weight && memory.allocate(problem, parameterBytes);
     const gradBias = bias && memory.allocate(problem, parameterBytes);
     const gradResidual = hasResidual ? memory.allocate(problem, dataBytes(problem)) : null;
-    stream.backward(
-      settings.backend.native,
-      outer,
-      channels,
-      inner,
-      DTYPE_CODES[problem.dtype],
-      DTYPE_CODES[settings.dtype],
-      settings.activation,
-      settings.eps,
-      gradOutput.native,
-      call.input.native,
-      native(call.output),
-      native(call.residual),
-      native(call.mask),
-      native(call.statistics),
-      native(call.mean),
-      native(call.variance),
-      native(weight),
-      native(bias),
-      gradInput.native,
-      native(gradWeight),
-      native(gradBias),
-      native(gradResidual),
-      settings.inPlace,
-    );
+    for (const { outer, part } of virtualBatches(problem, hasResidual)) {
+      stream.backward(
+        settings.backend.native,
+        outer,
+        channels,
+        inner,
+        DTYPE_CODES[problem.dtype],
+        DTYPE_CODES[settings.dtype],
+        settings.activation,
+        settings.eps,
+        gradOutput.native,
+        call.input.native,
+        native(call.output),
+        native(call.residual),
+        native(call.mask),
+        native(call.statistics),
+        native(call.mean),
+        native(call.variance),
+        native(weight),
+        native(bias),
+        gradInput.native,
+        native(gradWeight),
+        native(gradBias),
+        native(gradResidual),
+        settings.inPlace,
+        settings.renorm,
+        part,
+      );
+    }
     return {
       input: dataTensor(problem, gradInput),
       weight: gradWeight && parameterTensor(problem, gradWeight),
@@ -190,17 +201,6 @@ export function backward(call: Backward, gradOutput: Storage, hasResidual: boole
     memory.release();
     throw error;
   }
-}
-
-/** Rows of saved statistics: mean, what rounding the mean left over, biased variance; cuDNN's are mean and 1/√(variance + eps). */
-export function statisticsRows({ settings }: Problem): number {
-  return settings.backend.library === 'cudnn' ? 2 : 3;
-}
-
-/** Bytes of the mask that spares keeping the residual; 0 where the backend has no such mask. */
-export function maskBytes({ settings, outer, channels, inner, dtype }: Problem, residual: boolean): number {
-  const { backend, dtype: parameterDtype, activation } = settings;
-  return backend.native.maskBytes(outer, channels, inner, DTYPE_CODES[dtype], DTYPE_CODES[parameterDtype], activation, residual);
 }
 
 /** Memory taken for one call, given back together where the call fails. */

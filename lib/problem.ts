@@ -5,6 +5,7 @@ import type { Device } from './device';
 import type { DType, ParameterDType } from './dtype';
 import { BatchNormError, expected, show } from './errors';
 import { checkInPlace } from './in_place';
+import { checkRenorm, type Renorm } from './renorm';
 import type { Tensor } from './tensor';
 import { checkInteger, checkNonNegative } from './validate';
 
@@ -18,6 +19,10 @@ export interface Settings {
   readonly backend: Backend;
   /** Whether the output takes the input's place. */
   readonly inPlace: boolean;
+  /** Null: none. */
+  readonly renorm: Renorm | null;
+  /** Most samples that are normalized together; null: all. */
+  readonly virtualBatchSize: number | null;
 }
 
 /** Settings as callers spell them. */
@@ -27,10 +32,12 @@ export interface SettingOptions {
   readonly activation?: unknown;
   readonly backend?: unknown;
   readonly inPlace?: unknown;
+  readonly renorm?: unknown;
+  readonly virtualBatchSize?: unknown;
 }
 
 export function checkSettings(options: SettingOptions, dtype: ParameterDType, device: Device): Settings {
-  const { axis = 1, eps = 1e-5 } = options;
+  const { axis = 1, eps = 1e-5, virtualBatchSize = null } = options;
   const activation = checkActivation(options.activation);
   const backend = checkBackend(options.backend, 'options.backend', device);
   return {
@@ -41,6 +48,8 @@ export function checkSettings(options: SettingOptions, dtype: ParameterDType, de
     device,
     backend,
     inPlace: checkInPlace(options.inPlace, activation, backend),
+    renorm: checkRenorm(options.renorm, backend),
+    virtualBatchSize: virtualBatchSize === null ? null : checkInteger(virtualBatchSize, 'options.virtualBatchSize', 1),
   };
 }
 
@@ -52,6 +61,10 @@ export interface Problem {
   readonly outer: number;
   readonly channels: number;
   readonly inner: number;
+  /** Size of the first dimension, whose entries virtual batches do not divide. */
+  readonly samples: number;
+  /** Virtual batches of a training pass; 1: the batch is one. */
+  readonly parts: number;
 }
 
 /** Folds the dimensions before the channel axis into `outer` and those after it into `inner`. */
@@ -71,14 +84,31 @@ export function problemOf(settings: Settings, input: Tensor): Problem {
   for (let i = axis + 1; i < shape.length; ++i) inner *= shape[i]!;
   const channels = shape[axis]!;
   if (channels === 0) throw expected('at least one channel', 'input', input, 'ERR_SHAPE');
-  return { settings, shape, dtype, outer, channels, inner };
+  const samples = shape[0]!;
+  return { settings, shape, dtype, outer, channels, inner, samples, parts: partsOf(settings, axis, samples) };
+}
+
+/** As one batch, whatever its size. */
+export function wholeBatch(problem: Problem): Problem {
+  return problem.parts === 1 ? problem : { ...problem, parts: 1 };
+}
+
+function partsOf({ virtualBatchSize }: Settings, axis: number, samples: number): number {
+  if (virtualBatchSize === null) return 1;
+  if (axis > 0) return Math.max(1, Math.ceil(samples / virtualBatchSize));
+  throw new BatchNormError(
+    'ERR_SHAPE',
+    'Expected samples in the first dimension, as virtualBatchSize divides them, but received channels there (axis 0)',
+  );
 }
 
 /** A single value has no variance. An empty batch is well: its output is empty too, and nothing is learned from it. */
-export function checkBatch(problem: Problem): void {
-  if (problem.outer * problem.inner !== 1) return;
+export function checkBatch({ outer, inner, samples, parts, shape }: Problem): void {
+  const fewest = parts === 1 ? outer * inner : Math.floor(samples / parts) * (outer / samples) * inner;
+  if (fewest !== 1) return;
+  const divided = parts === 1 ? '' : ` in ${parts} virtual batches`;
   throw new BatchNormError(
     'ERR_SHAPE',
-    `Expected more than 1 value per channel when the batch's own statistics are used, for input but received shape ${show(problem.shape)}`,
+    `Expected more than 1 value per channel when the batch's own statistics are used, for input but received shape ${show(shape)}${divided}`,
   );
 }

@@ -1,6 +1,6 @@
 import { type HostValues, hostValues, nameOfTypedArray, type ParameterDType } from './dtype';
 import { BatchNormError, expected, wrongLength } from './errors';
-import { checkShape, sameShape } from './shape';
+import { checkShape, sameShape, sizeOf } from './shape';
 import { quoted } from './validate';
 
 /** One entry of a state dictionary. */
@@ -30,32 +30,37 @@ export const COUNTER = 'num_batches_tracked';
 
 /** A state, checked in full before any of it is used. */
 export interface CheckedState {
-  /** Values of one length by name; names that the state lacks are absent. */
+  /** By name; names that the state lacks are absent. */
   readonly values: ReadonlyMap<string, HostValues>;
-  /** Undefined where the state says nothing of it. */
-  readonly count: number | undefined;
+  /** Undefined where the state says nothing of them. */
+  readonly counts: readonly number[] | undefined;
 }
 
-/** Checks a state against the tensors that a layer has: all `[channels]`, by name. With `counted` there is a counter too. */
+/**
+ * Checks a state against the tensors that a layer has, by name and shape.
+ *
+ * @param counter - the shape of the counter; null where there is none.
+ */
 export function checkState(
   state: unknown,
-  names: readonly string[],
-  counted: boolean,
-  channels: number,
+  shapes: Readonly<Record<string, readonly number[]>>,
+  counter: readonly number[] | null,
   target: ParameterDType,
   strict: boolean,
 ): CheckedState {
   if (typeof state !== 'object' || state === null || Array.isArray(state)) throw expected('a state dictionary', 'state', state);
   const entries = new Map<string, unknown>(Object.entries(state));
-  if (strict) checkKeys([...entries.keys()], names, counted ? [...names, COUNTER] : names);
+  const names = Object.keys(shapes);
+  if (strict) checkKeys([...entries.keys()], names, counter === null ? names : [...names, COUNTER]);
   const values = new Map<string, HostValues>();
   for (const name of names) {
-    if (entries.has(name)) values.set(name, checkEntry(entries.get(name), `state.${name}`, channels, target));
+    if (entries.has(name)) values.set(name, checkEntry(entries.get(name), `state.${name}`, shapes[name]!, target));
   }
+  if (counter === null) return { values, counts: undefined };
+  if (entries.has(COUNTER)) return { values, counts: checkCounter(entries.get(COUNTER), counter) };
   // Checkpoints older than the counter lack it, which counts as 0 where they bring statistics of their own.
-  const absent = values.has('running_mean') || values.has('running_var') ? 0 : undefined;
-  const count = counted && entries.has(COUNTER) ? checkCounter(entries.get(COUNTER)) : absent;
-  return { values, count };
+  const old = values.has('running_mean') || values.has('running_var');
+  return { values, counts: old ? new Array<number>(sizeOf(counter, 8)).fill(0) : undefined };
 }
 
 function checkKeys(keys: readonly string[], required: readonly string[], known: readonly string[]): void {
@@ -67,25 +72,28 @@ function checkKeys(keys: readonly string[], required: readonly string[], known: 
   throw new BatchNormError('ERR_INVALID_ARGUMENT', `Expected the keys ${quoted(known)} for state but received others (${found})`);
 }
 
-function checkEntry(entry: unknown, name: string, channels: number, target: ParameterDType): HostValues {
-  const { dtype, shape, data } = checkEntryObject(entry, name);
+function checkEntry(entry: unknown, name: string, shape: readonly number[], target: ParameterDType): HostValues {
+  const { dtype, shape: given, data } = checkEntryObject(entry, name);
   if (dtype !== 'float32' && dtype !== 'float64') throw expected(`'float32' or 'float64'`, `${name}.dtype`, dtype, 'ERR_DTYPE');
-  const dimensions = checkShape(shape, `${name}.shape`);
-  if (dimensions.length === 1 && dimensions[0] !== channels) throw wrongLength(name, channels, dimensions[0]!);
-  if (!sameShape(dimensions, [channels])) throw expected(`[${channels}]`, `${name}.shape`, shape, 'ERR_SHAPE');
-  return hostValues(data, channels, target, `${name}.data`);
+  const dimensions = checkShape(given, `${name}.shape`);
+  if (shape.length === 1 && dimensions.length === 1 && dimensions[0] !== shape[0]) throw wrongLength(name, shape[0]!, dimensions[0]!);
+  if (!sameShape(dimensions, shape)) throw expected(`[${shape.join(', ')}]`, `${name}.shape`, given, 'ERR_SHAPE');
+  return hostValues(data, sizeOf(shape, 8), target, `${name}.data`);
 }
 
-function checkCounter(entry: unknown): number {
+function checkCounter(entry: unknown, shape: readonly number[]): readonly number[] {
   const name = `state.${COUNTER}`;
-  const { dtype, shape, data } = checkEntryObject(entry, name);
+  const { dtype, shape: given, data } = checkEntryObject(entry, name);
   if (dtype !== 'int64') throw expected(`'int64'`, `${name}.dtype`, dtype, 'ERR_DTYPE');
-  if (!sameShape(checkShape(shape, `${name}.shape`), [])) throw expected('[]', `${name}.shape`, shape, 'ERR_SHAPE');
+  if (!sameShape(checkShape(given, `${name}.shape`), shape)) throw expected(`[${shape.join(', ')}]`, `${name}.shape`, given, 'ERR_SHAPE');
   if (nameOfTypedArray(data) !== 'BigInt64Array') throw expected('a BigInt64Array', `${name}.data`, data);
-  const values = data as BigInt64Array;
-  if (values.length !== 1) throw wrongLength(`${name}.data`, 1, values.length);
-  if (values[0]! < 0n || values[0]! > BigInt(Number.MAX_SAFE_INTEGER)) throw expected('a count from 0 to 2^53 - 1', `${name}.data`, data);
-  return Number(values[0]);
+  const values = [...(data as BigInt64Array)];
+  const length = sizeOf(shape, 8);
+  if (values.length !== length) throw wrongLength(`${name}.data`, length, values.length);
+  if (values.some((value) => value < 0n || value > BigInt(Number.MAX_SAFE_INTEGER))) {
+    throw expected('counts from 0 to 2^53 - 1', `${name}.data`, data);
+  }
+  return values.map(Number);
 }
 
 function checkEntryObject(entry: unknown, name: string): Record<'dtype' | 'shape' | 'data', unknown> {

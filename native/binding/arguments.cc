@@ -106,6 +106,26 @@ void* Arguments::address(const char* name) {
   return reinterpret_cast<void*>(static_cast<uintptr_t>(number));  // NOLINT(performance-no-int-to-ptr)
 }
 
+BatchPart Arguments::part() {
+  const Napi::Value argument = value();
+  if (argument.IsNull() || argument.IsUndefined()) return {};
+  if (!argument.IsObject()) throw unexpected("an object", "part", argument);
+  const auto part = argument.As<Napi::Object>();
+  return {wholeNumber(part.Get("elements"), "part.elements"), wholeNumber(part.Get("statisticsBytes"), "part.statisticsBytes"),
+          wholeNumber(part.Get("maskBytes"), "part.maskBytes")};
+}
+
+Renorm Arguments::renorm() {
+  const Napi::Value argument = value();
+  if (argument.IsNull() || argument.IsUndefined()) return {};
+  if (!argument.IsObject()) throw unexpected("an object", "renorm", argument);
+  const auto limits = argument.As<Napi::Object>();
+  const Napi::Value rMax = limits.Get("rMax"), dMax = limits.Get("dMax");
+  if (!rMax.IsNumber()) throw unexpected("a number", "renorm.rMax", rMax);
+  if (!dMax.IsNumber()) throw unexpected("a number", "renorm.dMax", dMax);
+  return {true, rMax.As<Napi::Number>(), dMax.As<Napi::Number>()};
+}
+
 std::vector<int64_t> Arguments::integers(const char* name) {
   const Napi::Value argument = value();
   if (!argument.IsArray()) throw unexpected("an array", name, argument);

@@ -22,6 +22,13 @@ struct HostMemory {
   size_t byteLength = 0;
 };
 
+// Where a virtual batch begins within the tensors of a whole batch.
+struct BatchPart {
+  int64_t elements = 0;         // of the input and what is like it
+  int64_t statisticsBytes = 0;  // of the batch's statistics
+  int64_t maskBytes = 0;
+};
+
 class Arguments {
  public:
   explicit Arguments(const Napi::CallbackInfo& info) : info_(info) {}
@@ -34,6 +41,8 @@ class Arguments {
   Problem problem();  // outer, channels, inner, dtype, parameterDtype, activation
   HostMemory host(const char* name);
   void* address(const char* name);                  // a bigint, not zero
+  BatchPart part();                                 // null or left out: a whole batch
+  Renorm renorm();                                  // null or left out: none
   std::vector<int64_t> integers(const char* name);  // an array of them
 
   NativeBuffer& buffer(const char* name);

@@ -54,6 +54,47 @@ void copyBetween(Stream& stream, void* destination, Device& to, const void* sour
   }
 }
 
+void advance(const void*& memory, int64_t bytes) {
+  if (memory != nullptr) memory = static_cast<const char*>(memory) + bytes;
+}
+void advance(void*& memory, int64_t bytes) {
+  if (memory != nullptr) memory = static_cast<char*>(memory) + bytes;
+}
+
+// Moves what belongs to a batch from the whole batch to a part of it.
+void enter(const BatchPart& part, TrainingForward& call) {
+  const auto bytes = part.elements * static_cast<int64_t>(sizeOf(call.problem.dtype));
+  advance(call.input, bytes);
+  advance(call.residual, bytes);
+  advance(call.output, bytes);
+  advance(call.statistics, part.statisticsBytes);
+  advance(call.mask, part.maskBytes);
+}
+
+void enter(const BatchPart& part, Backward& call) {
+  const auto bytes = part.elements * static_cast<int64_t>(sizeOf(call.problem.dtype));
+  advance(call.gradOutput, bytes);
+  advance(call.input, bytes);
+  advance(call.output, bytes);
+  advance(call.residual, bytes);
+  advance(call.gradInput, bytes);
+  advance(call.gradResidual, bytes);
+  advance(call.mask, part.maskBytes);
+  call.accumulates = part.elements > 0;
+}
+
+// The statistics that a training pass saved, row by row.
+void readStatistics(const void* statistics, bool renormalized, Backward& call) {
+  const auto rowBytes = static_cast<size_t>(call.problem.channels) * sizeOf(call.problem.parameterDtype);
+  const auto row = [&](size_t i) { return static_cast<const char*>(statistics) + i * rowBytes; };
+  call.mean = row(0);
+  call.meanLow = row(1);
+  call.variance = row(2);
+  if (!renormalized) return;
+  call.renormScale = row(3);
+  call.renormShift = row(4);
+}
+
 }  // namespace
 
 Stream& NativeStream::on(const Device& device) const {
@@ -167,6 +208,8 @@ Napi::Value NativeStream::trainingForward(const Napi::CallbackInfo& info) {
   call.runningVariance = arguments.optionalMemory("runningVariance");
   call.momentum = arguments.number("momentum");
   call.unbiasedRunningVariance = arguments.boolean("unbiasedRunningVariance");
+  call.renorm = arguments.renorm();
+  enter(arguments.part(), call);
   backend.trainingForward(*state_.stream, call);
   return info.Env().Undefined();
 }
@@ -200,15 +243,9 @@ Napi::Value NativeStream::backward(const Napi::CallbackInfo& info) {
   call.output = arguments.optionalMemory("output");
   call.residual = arguments.optionalMemory("residual");
   call.mask = arguments.optionalMemory("mask");
-  const void* const statistics = arguments.optionalMemory("statistics");
+  const auto* const statistics = static_cast<const char*>(arguments.optionalMemory("statistics"));
   call.mean = arguments.optionalMemory("mean");
   call.variance = arguments.optionalMemory("variance");
-  if (statistics != nullptr) {
-    const auto rowBytes = static_cast<size_t>(call.problem.channels) * sizeOf(call.problem.parameterDtype);
-    call.mean = statistics;
-    call.meanLow = static_cast<const char*>(statistics) + rowBytes;
-    call.variance = static_cast<const char*>(statistics) + 2 * rowBytes;
-  }
   call.constantStatistics = statistics == nullptr;
   call.weight = arguments.optionalMemory("weight");
   call.bias = arguments.optionalMemory("bias");
@@ -217,6 +254,10 @@ Napi::Value NativeStream::backward(const Napi::CallbackInfo& info) {
   call.gradBias = arguments.optionalMemory("gradBias");
   call.gradResidual = arguments.optionalMemory("gradResidual");
   call.inPlace = arguments.boolean("inPlace");
+  const bool renormalized = arguments.renorm().on;
+  const BatchPart part = arguments.part();
+  if (statistics != nullptr) readStatistics(statistics + part.statisticsBytes, renormalized, call);
+  enter(part, call);
   backend.backward(*state_.stream, call);
   return info.Env().Undefined();
 }

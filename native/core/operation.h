@@ -10,6 +10,17 @@ namespace cuda_batchnorm {
 // Statistics of one batch, as training saves them for backward: [3, channels] of the parameter dtype.
 // Rows: mean (high part), mean (low part: the true mean is high + low), biased variance. cuDNN saves two: mean, 1 / sqrt(variance + eps).
 constexpr int64_t kStatisticsRows = 3;
+// With batch renormalization two more: the scale and the shift of the normalized value, r and d.
+constexpr int64_t kRenormStatisticsRows = 5;
+
+// Batch renormalization (Ioffe 2017, arXiv:1702.03275): the normalized value becomes x̂·r + d, with r = σ_batch / σ_running and
+// d = (μ_batch − μ_running) / σ_running as the running statistics are before the pass, r within [1 / rMax, rMax] and d within
+// [−dMax, dMax]. To backward both are constants.
+struct Renorm {
+  bool on = false;
+  double rMax = 1;
+  double dMax = 0;
+};
 
 struct TrainingForward {
   Problem problem;
@@ -18,12 +29,15 @@ struct TrainingForward {
   const void* weight = nullptr;    // may be null: 1
   const void* bias = nullptr;      // may be null: 0
   void* output = nullptr;          // may equal input
-  void* statistics = nullptr;      // [3, channels]; always written
+  void* statistics = nullptr;      // [3, channels], [5, channels] with renorm; always written
   void* mask = nullptr;            // may be null; maskBytes() bytes: the side of 0 of the pre-activation, for backward
   void* runningMean = nullptr;     // both or neither; updated in place
   void* runningVariance = nullptr;
   double momentum = 0;  // weight of the new value
   bool unbiasedRunningVariance = true;
+  Renorm renorm;  // with running statistics
+
+  int64_t statisticsRows() const { return renorm.on ? kRenormStatisticsRows : kStatisticsRows; }
 };
 
 struct InferenceForward {
@@ -50,12 +64,15 @@ struct Backward {
   const void* mean = nullptr;      // [channels]
   const void* meanLow = nullptr;   // [channels], may be null: 0
   const void* variance = nullptr;  // [channels], biased
+  const void* renormScale = nullptr;  // [channels], of batch renormalization; null: 1
+  const void* renormShift = nullptr;  // [channels]; null: 0
   const void* weight = nullptr;
   const void* bias = nullptr;  // the activation gradient needs it
   void* gradInput = nullptr;
   void* gradWeight = nullptr;    // may be null
   void* gradBias = nullptr;      // may be null
   void* gradResidual = nullptr;  // may be null
+  bool accumulates = false;      // gradWeight and gradBias are added to, not overwritten
 };
 
 }  // namespace cuda_batchnorm

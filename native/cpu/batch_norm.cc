@@ -325,7 +325,7 @@ void run(ThreadPool& threads, const TrainingForward& call, void* workspace) {
   if (call.problem.size() > 0) {
     TrainingPass(call, workspace).run(threads);
   } else {
-    zeroBytes(call.statistics, static_cast<size_t>(kStatisticsRows * call.problem.channels) * sizeOf(call.problem.parameterDtype));
+    zeroBytes(call.statistics, static_cast<size_t>(call.statisticsRows() * call.problem.channels) * sizeOf(call.problem.parameterDtype));
   }
 }
 

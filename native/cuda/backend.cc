@@ -114,6 +114,8 @@ Parameters savedBy(const TrainingResults& results) {
   parameters.mean = row(0);
   parameters.meanLow = row(1);
   parameters.variance = row(2);
+  parameters.renormScale = results.renorm.on ? row(3) : nullptr;
+  parameters.renormShift = results.renorm.on ? row(4) : nullptr;
   return parameters;
 }
 
@@ -202,7 +204,7 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   stream.use(
       {call.input, call.residual, call.weight, call.bias, call.output, call.statistics, call.mask, call.runningMean, call.runningVariance});
   // An empty batch has no statistics: zeros are saved, and running statistics stay as they are.
-  if (problem.size() == 0) return zero(stream, call.statistics, kStatisticsRows * problem.channels, problem.parameterDtype);
+  if (problem.size() == 0) return zero(stream, call.statistics, call.statisticsRows() * problem.channels, problem.parameterDtype);
 
   Request request;
   request.operation = Operation::TrainingForward;
@@ -223,6 +225,7 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   results.momentum = call.momentum;
   // One value per channel has no unbiased variance; its biased one, 0, stands in.
   results.unbiased = call.unbiasedRunningVariance && values > 1 ? values / (values - 1) : 1;
+  results.renorm = call.renorm;
   results.channels = problem.channels;
   results.valuesPerChannel = values;
   operations.parameters = savedBy(results);
@@ -284,10 +287,13 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
   parameters.mean = call.mean;
   parameters.meanLow = call.meanLow;
   parameters.variance = call.variance;
+  parameters.renormScale = call.renormScale;
+  parameters.renormShift = call.renormShift;
   parameters.ofBatch = !call.constantStatistics;
   parameters.inPlace = call.inPlace;
   results.gradWeight = call.gradWeight;
   results.gradBias = call.gradBias;
+  results.accumulates = call.accumulates;
   results.valuesPerChannel = static_cast<double>(problem.valuesPerChannel());
   operations.run();
 }

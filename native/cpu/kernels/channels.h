@@ -80,26 +80,61 @@ inline void writeCoefficients(const ForwardCoefficients& coefficients, DType dty
   block.write(coefficients.shift, stored, shift);
 }
 
+// weight and bias, or what batch renormalization makes of them.
+struct Scaling {
+  PerChannel weight, bias;
+
+  template <class Call>
+  Scaling(const Call& call, const ChannelBlock& block)
+      : weight(block.read(call.weight, call.problem.parameterDtype, 1)), bias(block.read(call.bias, call.problem.parameterDtype, 0)) {}
+
+  // weight * (x̂ * scale + shift) + bias
+  void correct(const PerChannel& scale, const PerChannel& shift, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+      bias[i] += weight[i] * shift[i];
+      weight[i] *= scale[i];
+    }
+  }
+};
+
 // ---- forward ----
 
-// weight and bias, as both forward operations have them.
-template <class Call>
-void writeCoefficients(const ForwardCoefficients& coefficients, const Call& call, const ChannelBlock& block, const PerChannel& mean,
-                       const PerChannel& variance) {
-  const Problem& p = call.problem;
-  const PerChannel weight = block.read(call.weight, p.parameterDtype, 1);
+inline void writeCoefficients(const ForwardCoefficients& coefficients, const Problem& p, const ChannelBlock& block, const PerChannel& mean,
+                              const PerChannel& variance, const Scaling& scaling) {
   PerChannel scale = inverseDeviations(variance, p.eps, block.count);
-  for (int64_t i = 0; i < block.count; ++i) scale[i] *= weight[i];
-  writeCoefficients(coefficients, p.dtype, block, SplitMean(p.dtype, mean, block.count), scale, block.read(call.bias, p.parameterDtype, 0));
+  for (int64_t i = 0; i < block.count; ++i) scale[i] *= scaling.weight[i];
+  writeCoefficients(coefficients, p.dtype, block, SplitMean(p.dtype, mean, block.count), scale, scaling.bias);
+}
+
+inline void saveRow(const TrainingForward& call, const ChannelBlock& block, int64_t row, const PerChannel& values) {
+  ChannelBlock{row * call.problem.channels + block.first, block.count}.write(call.statistics, call.problem.parameterDtype, values);
 }
 
 inline void saveStatistics(const TrainingForward& call, const ChannelBlock& block, const PerChannel& mean, const PerChannel& variance) {
+  const SplitMean split(call.problem.parameterDtype, mean, block.count);
+  saveRow(call, block, 0, split.high);
+  saveRow(call, block, 1, split.low);
+  saveRow(call, block, 2, variance);
+}
+
+// NaN stays NaN.
+inline double within(double value, double least, double most) { return value < least ? least : value > most ? most : value; }
+
+// Before the running statistics are updated.
+inline void renormalize(const TrainingForward& call, const ChannelBlock& block, const PerChannel& mean, const PerChannel& variance,
+                        Scaling& scaling) {
   const Problem& p = call.problem;
-  const SplitMean split(p.parameterDtype, mean, block.count);
-  const PerChannel* const rows[kStatisticsRows] = {&split.high, &split.low, &variance};
-  for (int64_t row = 0; row < kStatisticsRows; ++row) {
-    ChannelBlock{row * p.channels + block.first, block.count}.write(call.statistics, p.parameterDtype, *rows[row]);
+  const Renorm& limits = call.renorm;
+  const PerChannel runningMean = block.read(call.runningMean, p.parameterDtype, 0);
+  const PerChannel inverse = inverseDeviations(block.read(call.runningVariance, p.parameterDtype, 1), p.eps, block.count);
+  PerChannel scale, shift;
+  for (int64_t i = 0; i < block.count; ++i) {
+    scale[i] = within(__builtin_sqrt(variance[i] + p.eps) * inverse[i], 1 / limits.rMax, limits.rMax);
+    shift[i] = within((mean[i] - runningMean[i]) * inverse[i], -limits.dMax, limits.dMax);
   }
+  saveRow(call, block, 3, scale);
+  saveRow(call, block, 4, shift);
+  scaling.correct(scale, shift, block.count);
 }
 
 // running = (1 - momentum) * running + momentum * factor * batch
@@ -121,7 +156,9 @@ inline void trainingChannels(const TrainingForward& call, const double* means, c
     const PerChannel mean = block.read(means, DType::Float64, 0);
     PerChannel variance = block.read(m2, DType::Float64, 0);
     for (int64_t i = 0; i < block.count; ++i) variance[i] = (variance[i] < 0 ? 0 : variance[i]) * share;
-    writeCoefficients(coefficients, call, block, mean, variance);
+    Scaling scaling(call, block);
+    if (call.renorm.on) renormalize(call, block, mean, variance, scaling);
+    writeCoefficients(coefficients, call.problem, block, mean, variance, scaling);
     saveStatistics(call, block, mean, variance);
     updateRunning(call.runningMean, call, block, mean, 1);
     updateRunning(call.runningVariance, call, block, variance, correction);
@@ -131,8 +168,8 @@ inline void trainingChannels(const TrainingForward& call, const double* means, c
 inline void inferenceChannels(const InferenceForward& call, const ForwardCoefficients& coefficients, int64_t begin, int64_t end) {
   const Problem& p = call.problem;
   forEachBlock(begin, end, [&](const ChannelBlock& block) {
-    writeCoefficients(coefficients, call, block, block.read(call.mean, p.parameterDtype, 0),
-                      block.read(call.variance, p.parameterDtype, 1));
+    writeCoefficients(coefficients, p, block, block.read(call.mean, p.parameterDtype, 0), block.read(call.variance, p.parameterDtype, 1),
+                      Scaling(call, block));
   });
 }
 
@@ -151,8 +188,9 @@ inline void prepareChannels(const Backward& call, const BackwardChannels& channe
     PerChannel mean = read(call.mean, 0);
     const PerChannel meanLow = read(call.meanLow, 0);
     const PerChannel variance = read(call.variance, 1);
-    const PerChannel weight = read(call.weight, 1);
-    const PerChannel bias = read(call.bias, 0);
+    Scaling scaling(call, block);
+    if (call.renormScale != nullptr) scaling.correct(read(call.renormScale, 1), read(call.renormShift, 0), block.count);
+    const PerChannel &weight = scaling.weight, &bias = scaling.bias;
     PerChannel inverse = inverseDeviations(variance, p.eps, block.count);
     PerChannel scale, unit;
     for (int64_t i = 0; i < block.count; ++i) {
@@ -169,6 +207,24 @@ inline void prepareChannels(const Backward& call, const BackwardChannels& channe
     block.write(channels.unit, DType::Float64, unit);
     block.write(channels.low, DType::Float64, split.low);
   });
+}
+
+// gradWeight as it is without renormalization.
+inline void writeParameterGradients(const Backward& call, const ChannelBlock& block, PerChannel& gradWeight, PerChannel& gradBias) {
+  const DType dtype = call.problem.parameterDtype;
+  if (call.renormScale != nullptr) {
+    const PerChannel scale = block.read(call.renormScale, dtype, 1), shift = block.read(call.renormShift, dtype, 0);
+    for (int64_t i = 0; i < block.count; ++i) gradWeight[i] = scale[i] * gradWeight[i] + shift[i] * gradBias[i];
+  }
+  if (call.accumulates) {
+    const PerChannel weightBefore = block.read(call.gradWeight, dtype, 0), biasBefore = block.read(call.gradBias, dtype, 0);
+    for (int64_t i = 0; i < block.count; ++i) {
+      gradWeight[i] += weightBefore[i];
+      gradBias[i] += biasBefore[i];
+    }
+  }
+  block.write(call.gradWeight, dtype, gradWeight);
+  block.write(call.gradBias, dtype, gradBias);
 }
 
 inline void finishChannels(const Backward& call, const BackwardChannels& channels, const GradientSums* sums, int64_t begin, int64_t end) {
@@ -190,8 +246,7 @@ inline void finishChannels(const Backward& call, const BackwardChannels& channel
       // A weight of 0 leaves nothing of the input in the output. What gradient it has is then unknown; the input's does not ask.
       if (call.inPlace && unit[i] == 0) gradWeight[i] = __builtin_nan("");
     }
-    block.write(call.gradWeight, p.parameterDtype, gradWeight);
-    block.write(call.gradBias, p.parameterDtype, gradBias);
+    writeParameterGradients(call, block, gradWeight, gradBias);
     block.write(channels.coefficients.slope, stored, slope);
     block.write(channels.coefficients.offset, stored, offset);
   });

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "../../core/activation.h"
+#include "../../core/operation.h"
 #include "division.h"
 
 namespace cuda_batchnorm::cuda {
@@ -123,6 +123,8 @@ struct Parameters {
   const void* variance = nullptr;  // biased
   const void* weight = nullptr;    // may be null: 1
   const void* bias = nullptr;      // may be null: 0
+  const void* renormScale = nullptr;  // of batch renormalization; null: 1
+  const void* renormShift = nullptr;  // null: 0
   double eps = 0;
   bool inDouble = false;
   bool ofBatch = false;  // the statistics depend on the input
@@ -132,11 +134,12 @@ struct Parameters {
 // What becomes of a channel's moments in training.
 struct TrainingResults {
   Parameters parameters;        // weight, bias, eps
-  void* statistics = nullptr;   // [3, channels] of the parameter dtype
+  void* statistics = nullptr;   // [3, channels], with renorm [5, channels], of the parameter dtype
   void* runningMean = nullptr;  // both or neither
   void* runningVariance = nullptr;
   double momentum = 0;
   double unbiased = 1;  // running variance over biased variance
+  Renorm renorm;
   int64_t channels = 0;
   double valuesPerChannel = 0;
 };
@@ -146,6 +149,7 @@ struct BackwardResults {
   Parameters parameters;
   void* gradWeight = nullptr;  // may be null
   void* gradBias = nullptr;    // may be null
+  bool accumulates = false;    // the two are added to
   double valuesPerChannel = 0;
 };
 

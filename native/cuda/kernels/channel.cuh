@@ -33,6 +33,7 @@ class Loaded {
 // What is given of a channel.
 struct Given {
   Loaded mean, low, variance, weight, bias;  // mean and low are parts of one number
+  Loaded renormScale, renormShift;
 };
 
 // None of the loads waits for another.
@@ -41,7 +42,7 @@ DEVICE Given readGivenAs(const Parameters& p, int64_t i) {
   const auto read = [&](const void* array, P whenAbsent) {
     return Loaded(array == nullptr ? whenAbsent : loadParameter(static_cast<const P*>(array) + i));
   };
-  return {read(p.mean, 0), read(p.meanLow, 0), read(p.variance, 1), read(p.weight, 1), read(p.bias, 0)};
+  return {read(p.mean, 0), read(p.meanLow, 0), read(p.variance, 1), read(p.weight, 1), read(p.bias, 0), read(p.renormScale, 1), read(p.renormShift, 0)};
 }
 DEVICE Given readGiven(const Parameters& p, int64_t i) { return p.inDouble ? readGivenAs<double>(p, i) : readGivenAs<float>(p, i); }
 
@@ -81,6 +82,23 @@ struct BackwardAffine {
   C slope, offset;
 };
 
+// weight and bias of a channel, or what batch renormalization makes of them.
+struct Scaling {
+  double weight, bias;
+};
+
+// What batch renormalization makes of the normalized value: x̂ * scale + shift.
+struct Correction {
+  double scale, shift;
+  DEVICE Scaling apply(const Scaling& given) const { return {given.weight * scale, given.bias + given.weight * shift}; }
+};
+
+DEVICE Scaling scalingOf(const Parameters& p, const Given& given) {
+  const Scaling scaling = {given.weight.value(p.inDouble), given.bias.value(p.inDouble)};
+  if (p.renormScale == nullptr) return scaling;
+  return Correction{given.renormScale.value(p.inDouble), given.renormShift.value(p.inDouble)}.apply(scaling);
+}
+
 // A channel's parameters, when its statistics are known. The normalized value is (x - mean) * unit.
 struct Channel {
   double mean, low, unit, scale, bias;  // mean and low are parts of one number
@@ -94,11 +112,12 @@ DEVICE double reciprocal(double weight) {
 
 template <class C>
 DEVICE Channel channelOf(const Parameters& p, const Given& given) {
-  const double variance = given.variance.value(p.inDouble), weight = given.weight.value(p.inDouble), bias = given.bias.value(p.inDouble);
+  const double variance = given.variance.value(p.inDouble);
+  const Scaling scaling = scalingOf(p, given);
   // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
   const double inverse = p.ofBatch && isinf(variance) ? static_cast<double>(NAN) : 1 / sqrt(variance + p.eps);
-  const SplitMean<C> mean(p.inPlace ? bias : given.mean.value(p.inDouble) + given.low.value(p.inDouble));
-  return {mean.high, mean.low, p.inPlace ? reciprocal(weight) : inverse, weight * inverse, bias};
+  const SplitMean<C> mean(p.inPlace ? scaling.bias : given.mean.value(p.inDouble) + given.low.value(p.inDouble));
+  return {mean.high, mean.low, p.inPlace ? reciprocal(scaling.weight) : inverse, scaling.weight * inverse, scaling.bias};
 }
 
 template <class C>
@@ -121,10 +140,38 @@ DEVICE double varianceOf(const TrainingResults& results, const PreciseMoments& m
   return (moments.m2 < 0 ? 0 : moments.m2) / results.valuesPerChannel;
 }
 
+DEVICE double deviationOf(const TrainingResults& results, const PreciseMoments& moments) {
+  return sqrt(varianceOf(results, moments) + results.parameters.eps);
+}
+
 // The coefficients of the transform.
 template <class C>
-DEVICE Affine<C> trainingAffine(const TrainingResults& results, const PreciseMoments& moments, double weight, double bias) {
-  return affineOf<C>(moments.mean, weight / sqrt(varianceOf(results, moments) + results.parameters.eps), bias);
+DEVICE Affine<C> trainingAffine(const TrainingResults& results, const PreciseMoments& moments, const Scaling& scaling) {
+  return affineOf<C>(moments.mean, scaling.weight / deviationOf(results, moments), scaling.bias);
+}
+
+// Running statistics as they were before the pass, for batch renormalization.
+struct Running {
+  double mean, inverseDeviation;
+};
+
+template <class P>
+DEVICE Running readRunningAs(const TrainingResults& results, int64_t channel) {
+  const auto mean = static_cast<double>(loadGlobal(static_cast<const P*>(results.runningMean) + channel));
+  const auto variance = static_cast<double>(loadGlobal(static_cast<const P*>(results.runningVariance) + channel));
+  return {mean, 1 / sqrt(variance + results.parameters.eps)};
+}
+DEVICE Running readRunning(const TrainingResults& results, int64_t channel) {
+  return results.parameters.inDouble ? readRunningAs<double>(results, channel) : readRunningAs<float>(results, channel);
+}
+
+// NaN stays NaN.
+DEVICE double within(double value, double least, double most) { return value < least ? least : value > most ? most : value; }
+
+DEVICE Correction correctionOf(const TrainingResults& results, const PreciseMoments& moments, const Running& running) {
+  const Renorm& limits = results.renorm;
+  return {within(deviationOf(results, moments) * running.inverseDeviation, 1 / limits.rMax, limits.rMax),
+          within((moments.mean - running.mean) * running.inverseDeviation, -limits.dMax, limits.dMax)};
 }
 
 // Running statistics are read and written by this very kernel, each by one thread.
@@ -151,7 +198,35 @@ DEVICE void saveStatistics(const TrainingResults& results, int64_t channel, cons
   inDouble ? updateRunning<double>(results, channel, mean, variance) : updateRunning<float>(results, channel, mean, variance);
 }
 
+// By the same block as the statistics.
+DEVICE void saveCorrection(const TrainingResults& results, int64_t channel, const Correction& correction) {
+  const bool inDouble = results.parameters.inDouble;
+  writeParameter(results.statistics, inDouble, 3 * results.channels + channel, correction.scale);
+  writeParameter(results.statistics, inDouble, 4 * results.channels + channel, correction.shift);
+}
+
 // ---- backward ----
+
+// Adds to what is there, or takes its place.
+DEVICE void writeGradient(const BackwardResults& results, void* array, int64_t i, double value) {
+  const bool inDouble = results.parameters.inDouble;
+  if (array != nullptr && results.accumulates) {
+    value += inDouble ? loadGlobal(static_cast<double*>(array) + i) : static_cast<double>(loadGlobal(static_cast<float*>(array) + i));
+  }
+  writeParameter(array, inDouble, i, value);
+}
+
+// `ofNormalized`: the sum of dz * x̂, which without batch renormalization is the gradient of the weight.
+DEVICE void writeGradients(const BackwardResults& results, int64_t channel, double ofNormalized, double sum) {
+  const Parameters& p = results.parameters;
+  double gradWeight = ofNormalized;
+  if (p.renormScale != nullptr) {
+    const Given given = readGiven(p, channel);
+    gradWeight = given.renormScale.value(p.inDouble) * ofNormalized + given.renormShift.value(p.inDouble) * sum;
+  }
+  writeGradient(results, results.gradWeight, channel, gradWeight);
+  writeGradient(results, results.gradBias, channel, sum);
+}
 
 // The coefficients of the input's gradient, from the sums of dz and of dz * (x - mean). The gradients of the parameters are written by the
 // one block that leads.
@@ -163,8 +238,7 @@ DEVICE BackwardAffine<C> finishBackward(const BackwardResults& results, int64_t 
   if (leads) {
     // A weight of 0 leaves nothing of the input in the output. What gradient it has is then unknown; the input's does not ask.
     const bool unknown = results.parameters.inPlace && channel.unit == 0;
-    writeParameter(results.gradWeight, results.parameters.inDouble, index, unknown ? static_cast<double>(NAN) : gradWeight);
-    writeParameter(results.gradBias, results.parameters.inDouble, index, sum);
+    writeGradients(results, index, unknown ? static_cast<double>(NAN) : gradWeight, sum);
   }
   const double slope = -channel.scale * channel.unit * gradWeight / results.valuesPerChannel;
   const double offset = -channel.scale * sum / results.valuesPerChannel - slope * channel.low;

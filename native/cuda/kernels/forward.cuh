@@ -28,9 +28,11 @@ class Forward {
         keptSteps_(walk_.steps() < a.team.keptSteps ? walk_.steps() : a.team.keptSteps),
         shifts_(dynamicShared<C>(team.layout().coefficients)),
         affines_(dynamicShared<Affine<C>>(team.layout().coefficients)),
+        runningDeviations_(dynamicShared<C>(team.layout().coefficients + bytesOf<Affine<C>>(a))),
         moments_(dynamicShared<PreciseMoments>(team.layout().channels)),
-        scalings_(dynamicShared<Scaling>(team.layout().channels + a.team.channels * static_cast<uint32_t>(sizeof(PreciseMoments)))) {
-    static_assert(sizeof(PreciseMoments) + sizeof(Scaling) <= kChannelBytes, "they have their place");
+        scalings_(dynamicShared<Scaling>(team.layout().channels + bytesOf<PreciseMoments>(a))),
+        runningMeans_(dynamicShared<double>(team.layout().channels + bytesOf<PreciseMoments>(a) + bytesOf<Scaling>(a))) {
+    static_assert(sizeof(PreciseMoments) + sizeof(Scaling) + sizeof(double) <= kChannelBytes, "they have their place");
   }
 
   DEVICE void run() {
@@ -51,15 +53,17 @@ class Forward {
   }
 
  private:
-  struct Scaling {
-    double weight, bias;
-  };
-
   // What is known of a channel before it is measured.
   struct Beginning {
     S samples[kSamples];  // some of the chunk's values
     Given given;
   };
+
+  // Of an array with an entry per channel.
+  template <class T>
+  static DEVICE uint32_t bytesOf(const Arguments& a) {
+    return a.team.channels * static_cast<uint32_t>(sizeof(T));
+  }
 
   DEVICE Beginning beginningOf(uint32_t channel) const {
     const auto* const input = static_cast<const S*>(a_.tensors.input);
@@ -92,10 +96,22 @@ class Forward {
     forChannels(walk_, [&](uint32_t c) {
       const Beginning beginning = c == threadIndex() ? own : beginningOf(c);
       shifts_.store(c, shiftOf(beginning.samples));
-      const bool inDouble = a_.results.parameters.inDouble;
-      scalings_.store(c, {beginning.given.weight.value(inDouble), beginning.given.bias.value(inDouble)});
+      scalings_.store(c, scalingOf(a_.results.parameters, beginning.given));
+      if (a_.results.renorm.on) keepRunning(c);
     });
     syncBlock();
+  }
+
+  // Before the team meets: once it has, its first block may be writing new ones.
+  DEVICE void keepRunning(uint32_t c) {
+    const Running running = readRunning(a_.results, walk_.firstChannel() + c);
+    runningMeans_.store(c, running.mean);
+    runningDeviations_.store(c, static_cast<C>(running.inverseDeviation));
+  }
+
+  DEVICE Correction correction(uint32_t c) const {
+    const Running running = {runningMeans_.load(c), static_cast<double>(runningDeviations_.load(c))};
+    return correctionOf(a_.results, moments_.load(c), running);
   }
 
   // The block's moments, and then the team's. Where too much cancelled, the sums are taken again about the mean they gave.
@@ -172,13 +188,18 @@ class Forward {
     forChannels(walk_, [&](uint32_t c) { imprecise = imprecise || needsPrecise(moments_.load(c), a_.results); });
     if (anyInBlock(imprecise)) measurePrecisely();
     forChannels(walk_, [&](uint32_t c) {
-      const Scaling scaling = scalings_.load(c);
-      affines_.store(c, trainingAffine<C>(a_.results, moments_.load(c), scaling.weight, scaling.bias));
+      const Scaling given = scalings_.load(c);
+      const Scaling scaling = a_.results.renorm.on ? correction(c).apply(given) : given;
+      affines_.store(c, trainingAffine<C>(a_.results, moments_.load(c), scaling));
     });
     syncBlock();
     team_.leave();
     if (team_.leads()) {
-      forChannels(walk_, [&](uint32_t c) { saveStatistics(a_.results, walk_.firstChannel() + c, moments_.load(c)); });
+      forChannels(walk_, [&](uint32_t c) {
+        const int64_t channel = walk_.firstChannel() + c;
+        saveStatistics(a_.results, channel, moments_.load(c));
+        if (a_.results.renorm.on) saveCorrection(a_.results, channel, correction(c));
+      });
     }
   }
 
@@ -255,8 +276,10 @@ class Forward {
   const uint32_t keptSteps_;
   const SharedArray<C> shifts_;
   const SharedArray<Affine<C>> affines_;
+  const SharedArray<C> runningDeviations_;  // behind the affines, their inverses
   const SharedArray<PreciseMoments> moments_;
   const SharedArray<Scaling> scalings_;
+  const SharedArray<double> runningMeans_;
 };
 
 }  // namespace cuda_batchnorm::cuda
