@@ -45,6 +45,13 @@ describe('the examples', () => {
     expect(output).to.match(/^graph: left out, it needs a CUDA device \(.{10,}\)$/m);
   });
 
+  it('recalibration.mjs: exact to the rounding of float32 where moving averages are far off', () => {
+    const output = example('recalibration.mjs');
+    expect(numbersAfter(output, 'moving averages after one pass: .* variance ')[0]).to.be.greaterThan(0.1);
+    expect(numbersAfter(output, 'recalibrated: .* variance ')[0]).to.be.lessThan(2e-7);
+    expect(numbersAfter(output, 'batches ')).to.deep.equal([5]);
+  });
+
   it('other_addon.mjs: works on our memory, and ours on its', () => {
     const cmakeJs = require.resolve('cmake-js/bin/cmake-js');
     const build = [cmakeJs, '--directory', 'examples/other_addon', '--out', 'out/other_addon'];
