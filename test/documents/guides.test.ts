@@ -1,6 +1,6 @@
 /** The guides say what is: their code runs and prints what they say, and they know every error there is. */
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { guidePlots } from '../../bench/plots/guides';
@@ -48,6 +48,10 @@ describe('the guides', () => {
     for (const [name, svg] of Object.entries(plots)) expect(readFileSync(join(GUIDES, 'plots', name), 'utf8') === svg, name).to.equal(true);
     const shown = guideNames().flatMap((guide) => [...readGuide(guide).matchAll(/!\[[^\]]+\]\(plots\/(.*?)\)/g)].map(([, name]) => name));
     expect(shown).to.have.members(Object.keys(plots));
+  });
+
+  it('say that no GPU was measured as long as there are no results of one', () => {
+    expect(readGuide('performance.md').includes('No GPU was ever measured')).to.equal(!existsSync(join(ROOT, 'bench/results/gpu')));
   });
 
   it('are all named in the README, and in the order of the site', () => {
