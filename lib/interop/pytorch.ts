@@ -1,7 +1,8 @@
 /** Batch norm layers of PyTorch models in safetensors files, and back. */
 
-import { BatchNorm, type BatchNormOptions } from '../batch_norm';
+import { BatchNorm } from '../batch_norm';
 import { expected, show } from '../errors';
+import type { BatchNormOptions } from '../layer';
 import { sameShape } from '../shape';
 import { COUNTER, checkState, type LoadableEntry, type StateDict } from '../state_dict';
 import { checkOptions, quoted } from '../validate';
@@ -58,7 +59,7 @@ function checkPrefix(value: unknown, name: string): string {
 }
 
 /**
- * Resolves to one layer of a model, with its parameters and statistics, in training mode as every new layer. `numFeatures`, and where
+ * Resolves to one layer of a model, with its parameters and statistics, in eval mode: `train()` goes on with its training. `numFeatures`, and where
  * `options` leave them out `affine`, `trackRunningStats` and `dtype`, are as the file has them. A file does not tell eps and momentum: PyTorch's
  * defaults are ours.
  *
@@ -105,7 +106,7 @@ function makeLayer(state: StateDict, options: BatchNormOptions = {}): BatchNorm 
     layer.dispose();
     throw error;
   }
-  return layer;
+  return layer.eval();
 }
 
 /**
