@@ -1,9 +1,9 @@
 /** onnxruntime-node: inference with one BatchNormalization node, into output memory given beforehand. */
 
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
+import { encodeOnnx } from '../../lib/interop/onnx';
 import { type Contender, timeCalls } from './contender';
 import { EPS, inputOf, parametersOf } from './data';
-import { batchNormModel } from './onnx_model';
 import { elements, type Problem } from './problem';
 
 /** ONNX knows channels first only; channels last is the matrix [N·H·W, C], whose channels are its axis 1 again. */
@@ -11,9 +11,16 @@ function onnxShape({ shape: [n, c, h, w], layout }: Problem): number[] {
   return layout === 'channels first' ? [n, c, h, w] : [n * h * w, c];
 }
 
+function modelOf(problem: Problem): Promise<Uint8Array> {
+  const { weight, bias, mean, variance } = parametersOf(problem);
+  const entry = (data: Float32Array) => ({ dtype: 'float32', shape: [data.length], data });
+  const state = { weight: entry(weight), bias: entry(bias), running_mean: entry(mean), running_var: entry(variance) };
+  return encodeOnnx(state, { shape: onnxShape(problem), eps: EPS });
+}
+
 export async function openSession(problem: Problem, threads: number) {
   const shape = onnxShape(problem);
-  const session = await InferenceSession.create(batchNormModel(shape, parametersOf(problem), EPS), {
+  const session = await InferenceSession.create(await modelOf(problem), {
     executionProviders: ['cpu'],
     intraOpNumThreads: threads,
     interOpNumThreads: 1,

@@ -1,28 +1,12 @@
-import { execFileSync } from 'node:child_process';
-import { join, resolve } from 'node:path';
 import { expect } from 'chai';
-
-const ROOT = resolve(__dirname, '../..');
-
-/** Imports a file in a process where TensorFlow.js cannot be found; the printed code and message of the error. */
-function importWithout(file: string): string {
-  const program = `
-    const Module = require('node:module');
-    const find = Module._resolveFilename;
-    Module._resolveFilename = function (name, ...rest) {
-      if (name.startsWith('@tensorflow/')) throw Object.assign(new Error('Cannot find module ' + name), { code: 'MODULE_NOT_FOUND' });
-      return find.call(this, name, ...rest);
-    };
-    try { require(${JSON.stringify(join(ROOT, file))}); console.log('imported'); } catch (error) { console.log(error.code, error.message); }`;
-  return execFileSync(process.execPath, ['--import', 'tsx', '-e', program], { cwd: ROOT, encoding: 'utf8' });
-}
+import { importWithout } from '../helpers/import_without';
 
 describe('tfjs as an optional peer', () => {
   it('is asked for by name where it is missing', () => {
-    expect(importWithout('lib/tfjs/index.ts')).to.match(/^MODULE_NOT_FOUND .*npm install @tensorflow\/tfjs/);
+    expect(importWithout('@tensorflow/', 'lib/tfjs/index.ts')).to.match(/^MODULE_NOT_FOUND .*npm install @tensorflow\/tfjs/);
   });
 
   it('is not needed by the package itself', () => {
-    expect(importWithout('lib/index.ts')).to.equal('imported\n');
+    expect(importWithout('@tensorflow/', 'lib/index.ts')).to.equal('imported\n');
   });
 });

@@ -1,0 +1,73 @@
+/** What is written: the parameters and statistics of a layer, or of a state. */
+
+import { BatchNorm } from '../../batch_norm';
+import type { HostValues, ParameterDType } from '../../dtype';
+import { BatchNormError, expected } from '../../errors';
+import { checkShape } from '../../shape';
+import { checkState, type LoadableEntry } from '../../state_dict';
+import type { ParameterName } from './node';
+
+/** A state by our names, with `running_mean` and `running_var`, as `stateDict()` gives it. */
+export type OnnxState = Readonly<Record<string, LoadableEntry>>;
+
+/** The four, as ONNX wants them: all there, of one type. */
+export interface Parameters {
+  channels: number;
+  dtype: ParameterDType;
+  values: Readonly<Record<ParameterName, HostValues>>;
+}
+
+/** A copy of them; ones and zeros where there is no weight or bias. */
+export async function parametersOf(source: unknown, name: string): Promise<Parameters> {
+  const state = source instanceof BatchNorm ? await stateOf(source, name) : checkObject(source, name);
+  const { shape, dtype } = checkObject(state.running_mean, `running_mean of ${name}`);
+  const [channels, ...more] = checkShape(shape, `shape of running_mean of ${name}`);
+  if (channels === undefined || channels < 1 || more.length > 0)
+    throw expected('[C]', `shape of running_mean of ${name}`, shape, 'ERR_SHAPE');
+  const isDouble = Object.values(state).some((entry) => (entry as { dtype?: unknown } | null)?.dtype === 'float64');
+  const target = isDouble || dtype === 'float64' ? 'float64' : 'float32';
+  const names = ['running_mean', 'running_var', ...['weight', 'bias'].filter((parameter) => parameter in state)];
+  const { values } = checkState(state, names, true, channels, target, true);
+  const constant = (value: number) => (target === 'float64' ? new Float64Array(channels) : new Float32Array(channels)).fill(value);
+  return {
+    channels,
+    dtype: target,
+    values: {
+      weight: values.get('weight') ?? constant(1),
+      bias: values.get('bias') ?? constant(0),
+      running_mean: values.get('running_mean')!,
+      running_var: values.get('running_var')!,
+    },
+  };
+}
+
+async function stateOf(layer: BatchNorm, name: string): Promise<Record<string, unknown>> {
+  if (layer.runningMean !== null) return layer.stateDict();
+  const message = `Expected a layer with running statistics for ${name} but received ${layer}: what it computes depends on the batch`;
+  throw new BatchNormError('ERR_INVALID_ARGUMENT', message);
+}
+
+function checkObject(value: unknown, name: string): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw expected(name.startsWith('running_mean') ? 'an object { dtype, shape, data }' : 'a BatchNorm or a state', name, value);
+}
+
+/** A node's attributes. */
+export interface OnnxSettings {
+  epsilon: number;
+  /** The weight of the old value. */
+  momentum: number;
+}
+
+/** A layer's settings in ONNX's terms, and in its float32. */
+export function onnxSettings(eps: number, momentum: number | null): OnnxSettings {
+  if (momentum !== null) return { epsilon: checkFloat32(eps, 'eps'), momentum: checkFloat32(1 - momentum, '1 - momentum') };
+  const reason = 'ONNX has no cumulative average; give the state with a momentum instead';
+  throw new BatchNormError('ERR_INVALID_ARGUMENT', `Expected a number for momentum but received null: ${reason}`);
+}
+
+function checkFloat32(value: number, name: string): number {
+  const rounded = Math.fround(value);
+  if (Number.isFinite(rounded) && (rounded !== 0 || value === 0)) return rounded;
+  throw expected('a number within the range of float32, which ONNX has,', name, value);
+}

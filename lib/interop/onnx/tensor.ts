@@ -1,0 +1,98 @@
+/** The elements of ONNX tensors of one dimension, in and out. */
+
+import { create } from '@bufbuild/protobuf';
+import { bytesPerElement, type DType, type HostValues, type ParameterDType } from '../../dtype';
+import { BatchNormError } from '../../errors';
+import { type HalfDType, halfBits, halfValues } from '../half';
+import { readExternal } from './external';
+import { DATA_TYPE, EXTERNAL, type TensorProto, TensorSchema } from './schema';
+
+const DTYPE_NAMES = new Map(Object.entries(DATA_TYPE).map(([name, number]) => [number as number, name as DType]));
+
+/** The element type of a parameter. */
+export function dtypeOf({ dataType }: TensorProto, name: string): DType {
+  const dtype = DTYPE_NAMES.get(dataType);
+  if (dtype !== undefined) return dtype;
+  throw refused('ERR_DTYPE', 'float32, float64, float16 or bfloat16', name, `ONNX's data type ${dataType}`);
+}
+
+/** The length of a parameter as its only dimension says it; how many elements there are is not looked at. */
+export function lengthOf({ dims }: TensorProto, name: string): number {
+  const [length] = dims;
+  if (dims.length === 1 && length! >= 1n && length! <= BigInt(Number.MAX_SAFE_INTEGER) / 8n) return Number(length);
+  throw refused('ERR_SHAPE', 'one dimension, of at least 1', name, `shape [${dims.slice(0, 8).join(', ')}]`);
+}
+
+/** A copy of the elements; no memory is taken before it is known that they are there. @param folder - the model's, where it is known. */
+export async function readValues(
+  tensor: TensorProto,
+  target: ParameterDType,
+  folder: string | undefined,
+  name: string,
+): Promise<HostValues> {
+  const dtype = dtypeOf(tensor, name);
+  const length = lengthOf(tensor, name);
+  const elements = await elementsOf(tensor, dtype, length, folder, name);
+  return target === 'float64' ? Float64Array.from(elements) : Float32Array.from(elements);
+}
+
+async function elementsOf(
+  tensor: TensorProto,
+  dtype: DType,
+  length: number,
+  folder: string | undefined,
+  name: string,
+): Promise<ArrayLike<number>> {
+  const byteLength = length * bytesPerElement(dtype);
+  if (tensor.dataLocation === EXTERNAL) return decode(await readExternal(tensor, byteLength, folder, name), dtype);
+  if (tensor.rawData.length > 0) {
+    if (tensor.rawData.length === byteLength) return decode(tensor.rawData, dtype);
+    throw refused('ERR_SHAPE', `${byteLength} bytes of data`, name, `${tensor.rawData.length}`);
+  }
+  const elements = dtype === 'float32' ? tensor.floatData : dtype === 'float64' ? tensor.doubleData : tensor.int32Data;
+  if (elements.length !== length) throw refused('ERR_SHAPE', `${length} elements`, name, `${elements.length}`);
+  return isHalf(dtype) ? halfValues(Uint16Array.from(elements), dtype) : elements;
+}
+
+const isHalf = (dtype: DType): dtype is HalfDType => dtype === 'float16' || dtype === 'bfloat16';
+
+// ONNX's raw data is little-endian whatever the machine, and lies at any address.
+function decode(bytes: Uint8Array, dtype: DType): ArrayLike<number> {
+  const size = bytesPerElement(dtype);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const all = (read: (at: number) => number) => Array.from({ length: bytes.length / size }, (_, i) => read(i * size));
+  if (isHalf(dtype)) return halfValues(Uint16Array.from(all((at) => view.getUint16(at, true))), dtype);
+  return all(dtype === 'float64' ? (at) => view.getFloat64(at, true) : (at) => view.getFloat32(at, true));
+}
+
+/** A tensor of shape `dims`, one dimension when left out. */
+export function tensorOf(name: string, values: HostValues, dtype: ParameterDType, dims: readonly number[] = [values.length]): TensorProto {
+  const rawData = encode(values, dtype);
+  return create(TensorSchema, { name, dims: dims.map(BigInt), dataType: DATA_TYPE[dtype], rawData });
+}
+
+/** The elements as raw data, rounded to the type. What is too large for a half type is refused. */
+export function encodeChecked(values: HostValues, dtype: DType, name: string): Uint8Array {
+  const bytes = encode(values, dtype);
+  if (!isHalf(dtype)) return bytes;
+  const rounded = decode(bytes, dtype);
+  const lost = values.findIndex((value, i) => Number.isFinite(value) && !Number.isFinite(rounded[i]!));
+  if (lost < 0) return bytes;
+  throw refused('ERR_INVALID_ARGUMENT', `numbers that ${dtype}, the type in the model, can hold`, name, `${values[lost]}`);
+}
+
+function encode(values: HostValues, dtype: DType): Uint8Array {
+  const size = bytesPerElement(dtype);
+  const view = new DataView(new ArrayBuffer(values.length * size));
+  const numbers = isHalf(dtype) ? halfBits(values, dtype) : values;
+  for (let i = 0; i < numbers.length; ++i) {
+    if (dtype === 'float64') view.setFloat64(i * size, numbers[i]!, true);
+    else if (dtype === 'float32') view.setFloat32(i * size, numbers[i]!, true);
+    else view.setUint16(i * size, numbers[i]!, true);
+  }
+  return new Uint8Array(view.buffer);
+}
+
+function refused(code: 'ERR_INVALID_ARGUMENT' | 'ERR_SHAPE' | 'ERR_DTYPE', what: string, name: string, received: string): BatchNormError {
+  return new BatchNormError(code, `Expected ${what} for ${name} but received ${received}`);
+}
