@@ -35,6 +35,9 @@ module.exports = {
     'test/memory.test.ts',
     'test/property.test.ts',
     'test/pytorch.test.ts',
+    'test/recalibration.test.ts',
+    'test/recurrent_batch_norm.test.ts',
+    'test/renorm.test.ts',
     'test/sanitizer/*.test.ts',
     'test/state_dict.test.ts',
     'test/stream.test.ts',
@@ -44,6 +47,7 @@ module.exports = {
     'test/tfjs/training.test.ts',
     'test/validate/device.test.ts',
     'test/vectors.test.ts',
+    'test/virtual_batches.test.ts',
     'test/worker.test.ts',
   ],
 };

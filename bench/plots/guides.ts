@@ -35,7 +35,7 @@ function accuracyPlot({ rows, means }: Table, title: string): string {
     yScale: 'log',
     categories: means.map((mean) => `mean ${meanName(mean)}`),
     series,
-    width: 960,
+    width: 720,
     height: 380,
   });
   return standaloneSvg(bars);

@@ -50,7 +50,7 @@ struct Arguments {
 /// scale(address, length, factor): multiplies float32 values, in place.
 napi_value scale(napi_env env, napi_callback_info info) {
   Arguments arguments(env, info);
-  auto* values = reinterpret_cast<float*>(arguments.addressAt(0));  // NOLINT(performance-no-int-to-ptr)
+  auto* values = reinterpret_cast<float*>(arguments.addressAt(0));
   const auto length = arguments.lengthAt(1);
   const auto factor = static_cast<float>(arguments.numberAt(2));
   if (!arguments.check("Expected scale(address: bigint, length: number, factor: number)")) return nullptr;

@@ -43,7 +43,9 @@ describe('the documentation site', function () {
       expect(widths).to.be.an('array').that.is.not.empty.and.does.not.include(0);
       await page.getByRole('link', { name: 'Numerics' }).first().click();
       await page.waitForURL(`${site}/documents/Numerics.html`);
-      expect(complaints.filter((complaint) => !complaint.startsWith(`request: ${site}/`))).to.deep.equal([]);
+      // A page that is a file may not load icons from another one; TypeDoc knows, and its script puts them into the page.
+      const known = [`request: ${site}/`, `console: Unsafe attempt to load URL ${site}/assets/icons.svg#`];
+      expect(complaints.filter((complaint) => !known.some((beginning) => complaint.startsWith(beginning)))).to.deep.equal([]);
     });
   });
 });
