@@ -134,8 +134,7 @@ export class BatchNorm extends Layer {
     const tensors = this.#tensors();
     for (const [name, tensor] of Object.entries(tensors)) checkTensor(tensor, name, this.device);
     const { running } = this.#cell;
-    const shapes = Object.fromEntries(Object.keys(tensors).map((name) => [name, [this.numFeatures]]));
-    const { values, counts } = checkState(state, shapes, running === null ? null : [], this.dtype, strict);
+    const { values, counts } = checkState(state, Object.keys(tensors), running !== null, this.numFeatures, this.dtype, strict);
     for (const [name, data] of values) tensors[name]!.write(data);
     if (running !== null && counts !== undefined) running.batches = counts[0]!;
   }

@@ -3,7 +3,7 @@ import { expected } from './errors';
 import { type BackwardOptions, type BatchNormOptions, Layer, type LoadOptions } from './layer';
 import type { ForwardOptions } from './operands';
 import type { Gradients } from './operations';
-import { COUNTER, checkState, type LoadableEntry, type StateDict } from './state_dict';
+import { COUNTER, checkStateOf, type LoadableEntry, type StateDict } from './state_dict';
 import { checkTensor, type Tensor } from './tensor';
 import { checkBoolean, checkInteger, checkOptions } from './validate';
 
@@ -109,7 +109,7 @@ export class RecurrentBatchNorm extends Layer {
     for (const [name, rows] of Object.entries(tensors)) for (const row of rows) checkTensor(row, name, this.device);
     const shapes = Object.fromEntries(Object.keys(tensors).map((name) => [name, this.#shapeOf(name)]));
     const counter = this.running.length === 0 ? null : [this.horizon];
-    const { values, counts } = checkState(state, shapes, counter, this.dtype, strict);
+    const { values, counts } = checkStateOf(state, shapes, counter, this.dtype, strict);
     for (const [name, data] of values) {
       const channels = this.numFeatures;
       for (const [i, row] of tensors[name]!.entries()) row.write(data.subarray(i * channels, (i + 1) * channels));

@@ -36,12 +36,25 @@ export interface CheckedState {
   readonly counts: readonly number[] | undefined;
 }
 
+/** Checks a state against the tensors that a layer has: all `[channels]`, by name. With `counted` there is a counter too. */
+export function checkState(
+  state: unknown,
+  names: readonly string[],
+  counted: boolean,
+  channels: number,
+  target: ParameterDType,
+  strict: boolean,
+): CheckedState {
+  const shapes = Object.fromEntries(names.map((name) => [name, [channels]]));
+  return checkStateOf(state, shapes, counted ? [] : null, target, strict);
+}
+
 /**
- * Checks a state against the tensors that a layer has, by name and shape.
+ * Checks a state against tensors by name and shape.
  *
  * @param counter - the shape of the counter; null where there is none.
  */
-export function checkState(
+export function checkStateOf(
   state: unknown,
   shapes: Readonly<Record<string, readonly number[]>>,
   counter: readonly number[] | null,

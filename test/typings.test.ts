@@ -6,7 +6,7 @@ const FILE = resolve(__dirname, 'typings_sample.ts');
 
 const PRELUDE = `
   import { BatchNorm, BatchNormError, type BatchNormOptions, batchNormBackward, batchNormInference, batchNormTraining, Device, type DType,
-    type ErrorCode, Event, type Gradients, Graph, Mask, type NumericArray, type StateDict, Stream, Tensor } from '../lib/index';
+    type ErrorCode, Event, type Gradients, Graph, Mask, type NumericArray, RecurrentBatchNorm, type StateDict, Stream, Tensor } from '../lib/index';
   declare const tensor: Tensor;
   declare const layer: BatchNorm;
   declare const device: Device;
@@ -70,7 +70,12 @@ describe('the types', function () {
       const values: Promise<Float32Array | Float64Array> = tensor.read(), now: Float32Array | Float64Array = tensor.readSync();
       const bytes: Promise<Uint8Array> = tensor.readBytes();
       const options: BatchNormOptions = { eps: 1e-5, momentum: null, affine: 'weight', trackRunningStats: true, runningVariance: 'biased',
-        axis: -1, activation: 'leakyRelu', dtype: 'float64', device: 'auto', backend: 'native', inPlace: true };
+        axis: -1, activation: 'leakyRelu', dtype: 'float64', device: 'auto', backend: 'native', inPlace: true,
+        renorm: { rMax: 3, dMax: 5 }, virtualBatchSize: 8 };
+      layer.renorm = null; layer.recalibrate([tensor], { stream }).then(() => {});
+      using steps = new RecurrentBatchNorm(3, { horizon: 4, momentum: null });
+      steps.backward(steps.forward(tensor, 0), 0, { stream }).input.dispose();
+      const means: readonly Tensor[] | null = steps.runningMean;
       using made2 = new BatchNorm(3, options);
       using moved = tensor.to('cpu');
       const output: Tensor = layer.train().eval().train(false).forward(tensor, { residual: tensor, out: tensor, stream, saveForBackward: true });

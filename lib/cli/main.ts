@@ -15,6 +15,7 @@ const COMMANDS: Record<string, Command> = {
   doctor: { summary: 'say what works here, and why what does not work does not', load: () => import('./doctor.js') },
   demo: { summary: 'train a digit classifier with and without batch norm, and write a report', load: () => import('./demo.js') },
   validate: { summary: 'compare every backend that works here with float64, and ours with cuDNN', load: () => import('./validate.js') },
+  fold: { summary: 'fold the batch norms of a model file into the layers before them', load: () => import('./fold.js') },
 };
 
 function help(): string {

@@ -14,3 +14,16 @@ export function readCommandLine<const Options extends OptionsConfig>(args: reado
     throw new UsageError((error as Error).message, { cause: error });
   }
 }
+
+/** As {@link readCommandLine}, for a command that takes files too. */
+export function readFilesAndOptions<const Options extends OptionsConfig>(
+  args: readonly string[],
+  options: Options,
+): { files: string[]; values: Values<Options> } {
+  try {
+    const { positionals, values } = parseArgs({ args: [...args], options, allowPositionals: true });
+    return { files: positionals, values };
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error });
+  }
+}

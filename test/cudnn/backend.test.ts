@@ -169,6 +169,45 @@ describeCudnn('the cuDNN backend', () => {
     }
   });
 
+  it('divides a batch into ghost batches: what it gives is what it gives for each, and gradients of the parameters add up', () => {
+    const [shape, part] = [
+      [6, 5, 3, CHANNELS],
+      [3, 5, 3, CHANNELS],
+    ];
+    for (const activation of ['identity', 'relu'] as const) {
+      using divided = layerOf({ axis: -1, activation, virtualBatchSize: 3 });
+      using plain = layerOf({ axis: -1, activation });
+      using input = tensorOf({ shape }, 1);
+      using gradOutput = tensorOf({ shape }, 2);
+      using output = divided.forward(input);
+      const gradients = divided.backward(gradOutput);
+      const halves = [0, 1].map((half) => {
+        const of = (tensor: Tensor) =>
+          Tensor.from(tensor.readSync().slice((half * tensor.size) / 2, ((half + 1) * tensor.size) / 2), part, { device });
+        using x = of(input);
+        using dy = of(gradOutput);
+        using y = plain.forward(x);
+        const { input: dx, weight, bias } = plain.backward(dy);
+        const values = [y, dx, weight!, bias!].map((tensor) => Array.from(tensor.readSync()));
+        for (const tensor of [dx, weight!, bias!]) tensor.dispose();
+        return values;
+      });
+      const joined = (i: number) => halves.flatMap((half) => half[i]!);
+      const added = (i: number) => halves[0]![i]!.map((value, c) => value + halves[1]![i]![c]!);
+      expect(Array.from(output.readSync())).to.deep.equal(joined(0));
+      expect(Array.from(gradients.input.readSync())).to.deep.equal(joined(1));
+      expectClose(gradients.weight!.readSync(), added(2), allowance('float32'), 'gradient of the weight');
+      expectClose(gradients.bias!.readSync(), added(3), allowance('float32'), 'gradient of the bias');
+      expect(divided.runningVar!.readSync()).to.deep.equal(plain.runningVar!.readSync());
+      expect(divided.numBatchesTracked).to.equal(2);
+      for (const tensor of [gradients.input, gradients.weight!, gradients.bias!]) tensor.dispose();
+    }
+  });
+
+  it('knows nothing of batch renormalization, and says so', () => {
+    expectError(() => layerOf({ renorm: { rMax: 1, dMax: 0 } }), 'ERR_INVALID_ARGUMENT', `backend 'native' with renorm`, 'cudnn');
+  });
+
   it('takes an empty batch as the native backend does', async () => {
     using layer = layerOf();
     using input = Tensor.empty([0, CHANNELS, 4], { device });

@@ -1,0 +1,17 @@
+/** Files as callers name them. */
+
+import { fileURLToPath } from 'node:url';
+import { expected } from '../errors';
+
+/** The path that a string or a `file:` URL names. @throws {BatchNormError} `ERR_INVALID_ARGUMENT` for anything else. */
+export function checkPath(value: unknown, name: string): string {
+  if (typeof value === 'string' && value !== '' && !value.includes('\0')) return value;
+  if (value instanceof URL && value.protocol === 'file:') {
+    try {
+      return checkPath(fileURLToPath(value), name);
+    } catch {
+      // a URL with a host, or with a path that no file has
+    }
+  }
+  throw expected('a path or a file: URL', name, value);
+}
