@@ -52,6 +52,13 @@ describe('the examples', () => {
     expect(numbersAfter(output, 'batches ')).to.deep.equal([5]);
   });
 
+  it('pytorch_inference.mjs: finds the layers of its checkpoint, and computes what the formula says', () => {
+    const output = example('pytorch_inference.mjs');
+    for (const layer of ['bn1: 16 channels, 3 batches; ', 'layer1\\.0\\.bn2: 32 channels, 3 batches; '])
+      expect(numbersAfter(output, `${layer}off the formula in float64 by `)[0]).to.be.lessThan(1e-6);
+    expect(output).to.match(/^2 layers$/m);
+  });
+
   it('other_addon.mjs: works on our memory, and ours on its', () => {
     const cmakeJs = require.resolve('cmake-js/bin/cmake-js');
     const build = [cmakeJs, '--directory', 'examples/other_addon', '--out', 'out/other_addon'];
