@@ -1,7 +1,7 @@
 /** Which tensors of a PyTorch model are a batch norm's. */
 
-import { COUNTER } from '../state_dict';
 import { sameShape } from '../shape';
+import { COUNTER } from '../state_dict';
 import type { SafetensorsInfo } from './safetensors_header';
 
 export const PARAMETERS = ['weight', 'bias', 'running_mean', 'running_var'] as const;

@@ -6,10 +6,11 @@
 
 import { type Activation, checkActivation } from '../activation';
 import type { BackendName } from '../backend';
-import { BatchNorm, type BatchNormOptions } from '../batch_norm';
+import { BatchNorm } from '../batch_norm';
 import type { Device } from '../device';
 import { type HostValues, hostValues, type NumericArray, nameOfTypedArray, type ParameterDType } from '../dtype';
 import { BatchNormError, expected, wrongLength } from '../errors';
+import type { BatchNormOptions } from '../layer';
 import { checkShape } from '../shape';
 import type { StateDict } from '../state_dict';
 import { checkBoolean, checkFinite, checkInteger, checkNonNegative, checkOptions, quoted } from '../validate';
@@ -274,7 +275,7 @@ function dataOf(weight: { dataSync?: unknown; data?: unknown }, name: string): u
 /**
  * A layer for Keras or TensorFlow.js that computes in inference what this one does.
  *
- * @param layer - with running statistics, and a momentum that is not null. Its `runningVariance` has no counterpart: they collect the biased
+ * @param layer - with running statistics, a momentum that is not null, neither renorm nor virtual batches. Its `runningVariance` has no counterpart: they collect the biased
  * variance. An activation belongs in a layer of its own behind it.
  * @throws {BatchNormError} by rejection: `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`.
  */
@@ -284,6 +285,10 @@ export async function toKeras(layer: BatchNorm): Promise<KerasLayer> {
   if (momentum === null) throw noCounterpart('a number for momentum', 'null', 'Keras has no cumulative average');
   if (layer.runningMean === null) throw noCounterpart('running statistics', 'a layer without', 'Keras always keeps them');
   if (activation !== 'identity') throw noCounterpart(`activation 'identity'`, `'${activation}'`, 'put an Activation layer behind it');
+  if (layer.renorm !== null) throw noCounterpart('no renorm', 'a layer with it', 'Keras has no batch renormalization any more');
+  if (layer.virtualBatchSize !== null) {
+    throw noCounterpart('no virtualBatchSize', `${layer.virtualBatchSize}`, 'Keras has no ghost batches any more');
+  }
   const state = await layer.stateDict();
   const config: KerasLayerConfig = {
     axis,

@@ -61,9 +61,9 @@ struct Backward {
   const void* output = nullptr;    // of the forward pass; cuDNN reads it where there is an activation
   const void* residual = nullptr;  // needed when it was added, the activation is not the identity and there is no mask
   const void* mask = nullptr;
-  const void* mean = nullptr;      // [channels]
-  const void* meanLow = nullptr;   // [channels], may be null: 0
-  const void* variance = nullptr;  // [channels], biased
+  const void* mean = nullptr;         // [channels]
+  const void* meanLow = nullptr;      // [channels], may be null: 0
+  const void* variance = nullptr;     // [channels], biased
   const void* renormScale = nullptr;  // [channels], of batch renormalization; null: 1
   const void* renormShift = nullptr;  // [channels]; null: 0
   const void* weight = nullptr;

@@ -13,7 +13,8 @@
 namespace cuda_batchnorm::cudnn {
 namespace {
 
-// cuDNN blends results with what is there: result = 1 * result + 0 * old, or 1 * old where results add up. Of the host, in double for tensors of double.
+// cuDNN blends results with what is there: result = 1 * result + 0 * old, or 1 * old where results add up. Of the host, in double for
+// tensors of double.
 struct Blend {
   explicit Blend(DType dtype) : inDouble(dtype == DType::Float64) {}
   const void* one() const { return inDouble ? static_cast<const void*>(&oneDouble) : &oneFloat; }
@@ -205,8 +206,8 @@ void Backend::backward(cuda_batchnorm::Stream& target, const Backward& call) {
   const Vector gradWeight(stream, problem, call.gradWeight == nullptr);
   const Vector gradBias(stream, problem, call.gradBias == nullptr);
   CUDNN_CALL(*library_, BatchNormalizationBackwardEx, handle, choice.mode, choice.ops, setting.blend.one(), setting.blend.zero(),
-             setting.blend.one(), setting.blend.old(call.accumulates), tensor, call.input, setting.output(), call.output, tensor, call.gradOutput,
-             setting.residual(), call.gradResidual, tensor, call.gradInput, setting.parameters.get(), parameters.weight(),
+             setting.blend.one(), setting.blend.old(call.accumulates), tensor, call.input, setting.output(), call.output, tensor,
+             call.gradOutput, setting.residual(), call.gradResidual, tensor, call.gradInput, setting.parameters.get(), parameters.weight(),
              parameters.bias(), call.gradWeight == nullptr ? gradWeight.memory() : call.gradWeight,
              call.gradBias == nullptr ? gradBias.memory() : call.gradBias, problem.eps, call.mean,
              static_cast<const char*>(call.mean) + rowBytes(problem), setting.activation(), workspace.memory(), workspaceBytes,

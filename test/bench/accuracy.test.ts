@@ -12,7 +12,8 @@ import { parseOptions } from '../../bench/accuracy/options';
 import { type BatchDType, fromLayout, makeProblem, type Problem, type Shape, toLayout } from '../../bench/accuracy/problem';
 import { type Report, toJson } from '../../bench/accuracy/report';
 import { errorText, meanName, rowName, tableText } from '../../bench/accuracy/table';
-import { newestResult, readme } from '../helpers/results';
+import { newestResult } from '../../bench/newest_result';
+import { readme } from '../helpers/readme';
 
 const SHAPE: Shape = [3, 4, 2, 5];
 const ROOT = resolve(__dirname, '../..');

@@ -17,9 +17,10 @@ import { poolReports, type Report } from '../../bench/cpu/report';
 import { quantile, type Summary, summarize } from '../../bench/cpu/statistics';
 import { missedBy, OPERATION_NAMES, overheadLine, problemTable, ratio } from '../../bench/cpu/table';
 import { makeTensors, startTensorFlow } from '../../bench/cpu/tensorflow';
+import { newestResult } from '../../bench/newest_result';
 import { UsageError } from '../../lib/cli/usage';
 import { batchStatistics, forward, type Statistics, viewOf } from '../../lib/validation/oracle';
-import { newestResult, readme } from '../helpers/results';
+import { readme } from '../helpers/readme';
 
 const ROOT = join(__dirname, '../..');
 const SMALL: Problem[] = problems([[3, 5, 4, 2]]);

@@ -1,8 +1,12 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { BatchNorm } from '../../lib/index';
 import { fromKeras, toKeras } from '../../lib/interop/keras';
 import { encodeOnnx, readBatchNorms } from '../../lib/interop/onnx';
+import { loadBatchNorm, writeStateDict } from '../../lib/interop/pytorch';
 import { device } from '../helpers/device';
 import { inputOf, layerOf, type Sample, samples } from './layers';
 import { runLayer } from './onnx_models';
@@ -13,6 +17,8 @@ interface Journey {
   travel: (layer: BatchNorm, sample: Sample) => Promise<BatchNorm>;
 }
 
+const folder = mkdtempSync(join(tmpdir(), 'circle-'));
+
 /** Every place a layer can go to; one more is one more entry. */
 const JOURNEYS: Journey[] = [
   {
@@ -20,6 +26,16 @@ const JOURNEYS: Journey[] = [
     travel: async (layer, { shape }) => {
       const [found] = await readBatchNorms(await encodeOnnx(layer, { rank: shape.length }));
       return found!.toBatchNorm({ device });
+    },
+  },
+  {
+    name: 'PyTorch',
+    // A state has no options: whoever loads it says them, as in PyTorch.
+    travel: async (layer) => {
+      const { eps, momentum, axis, runningVariance } = layer;
+      const file = join(folder, 'layer.safetensors');
+      await writeStateDict(file, { 'features.1': layer });
+      return loadBatchNorm(file, 'features.1', { eps, momentum, axis, runningVariance, device });
     },
   },
   {
@@ -48,6 +64,8 @@ const state = async (layer: BatchNorm) => {
 };
 
 describe('there and back again', () => {
+  after(() => rmSync(folder, { recursive: true }));
+
   // ONNX keeps eps as a float32: only where that loses nothing is the output the same to the bit. Its axis is 1.
   const drawn = samples({ axis: 1, activation: 'identity' }).map((sample) => ({
     ...sample,

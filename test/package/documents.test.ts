@@ -13,10 +13,20 @@ describe('the documents', () => {
     expect(block).to.equal(read('examples', 'first_use.mjs').replace(/^\/\/.*\n+/gm, ''));
   });
 
-  for (const example of fs.readdirSync(path.join(root, 'examples')))
-    it(`have examples/${example}, which runs`, function () {
+  const examples = fs.readdirSync(path.join(root, 'examples')).filter((file) => file.endsWith('.mjs'));
+  const commands = [...read('README.md').matchAll(/^\| [^|]+ \| `([^`|]*node examples\/(\w+\.mjs))` \|$/gm)];
+
+  it('have a command for every example', () => {
+    expect(commands.map(([, , example]) => example)).to.have.members(examples);
+  });
+
+  for (const [, command = '', example = ''] of commands)
+    it(`have a command that runs ${example}, which names it too`, function () {
       this.timeout('2m');
-      expect(run(process.execPath, [path.join('examples', example)], root)).to.match(/\d/);
+      expect(run('bash', ['-c', command], root)).to.match(/\d/);
+      expect(read('examples', example))
+        .to.match(/^\/\/ .*/)
+        .and.to.include(command);
     });
 
   for (const document of ['README.md', 'CONTRIBUTING.md'])

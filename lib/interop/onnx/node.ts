@@ -5,12 +5,13 @@ import { BatchNormError, show } from '../../errors';
 import { attributeOf, isOperation, isOwnDomain, type Scope, scopesOf } from './model';
 import { ATTRIBUTE, type ModelProto, type NodeProto, type TensorProto, TensorSchema } from './schema';
 
-/** The inputs after the first one, by our names; their order is the node's. */
-export const PARAMETERS = ['weight', 'bias', 'running_mean', 'running_var'] as const;
 const ONNX_NAMES = { weight: 'scale', bias: 'B', running_mean: 'input_mean', running_var: 'input_var' } as const;
 
 /** Our name of one of the four. */
-export type ParameterName = (typeof PARAMETERS)[number];
+export type ParameterName = 'weight' | 'bias' | 'running_mean' | 'running_var';
+
+/** The inputs after the first one, by our names; their order is the node's. */
+export const PARAMETERS: readonly ParameterName[] = ['weight', 'bias', 'running_mean', 'running_var'];
 
 /** A node in its graph. */
 export interface Found {

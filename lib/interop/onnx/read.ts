@@ -1,10 +1,11 @@
 /** Reading the batch norms of a model. */
 
 import type { BackendName } from '../../backend';
-import { BatchNorm, type BatchNormOptions } from '../../batch_norm';
+import { BatchNorm } from '../../batch_norm';
 import type { Device } from '../../device';
 import type { HostValues, ParameterDType } from '../../dtype';
 import { wrongLength } from '../../errors';
+import type { BatchNormOptions } from '../../layer';
 import type { StateEntry } from '../../state_dict';
 import { checkOptions } from '../../validate';
 import { readModel } from './model';

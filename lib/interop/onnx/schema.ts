@@ -10,10 +10,10 @@ import {
   type DescriptorProto,
   DescriptorProtoSchema,
   Edition,
-  FieldDescriptorProto_Label as Label,
-  FieldDescriptorProto_Type as Type,
   FieldDescriptorProtoSchema,
   FileDescriptorProtoSchema,
+  FieldDescriptorProto_Label as Label,
+  FieldDescriptorProto_Type as Type,
 } from '@bufbuild/protobuf/wkt';
 
 /** A whole file. */

@@ -119,10 +119,10 @@ struct InOrderCut {
 // Parameters and statistics that are given: arrays of the parameter dtype, one entry per channel.
 struct Parameters {
   const void* mean = nullptr;
-  const void* meanLow = nullptr;   // may be null: 0
-  const void* variance = nullptr;  // biased
-  const void* weight = nullptr;    // may be null: 1
-  const void* bias = nullptr;      // may be null: 0
+  const void* meanLow = nullptr;      // may be null: 0
+  const void* variance = nullptr;     // biased
+  const void* weight = nullptr;       // may be null: 1
+  const void* bias = nullptr;         // may be null: 0
   const void* renormScale = nullptr;  // of batch renormalization; null: 1
   const void* renormShift = nullptr;  // null: 0
   double eps = 0;

@@ -42,7 +42,8 @@ DEVICE Given readGivenAs(const Parameters& p, int64_t i) {
   const auto read = [&](const void* array, P whenAbsent) {
     return Loaded(array == nullptr ? whenAbsent : loadParameter(static_cast<const P*>(array) + i));
   };
-  return {read(p.mean, 0), read(p.meanLow, 0), read(p.variance, 1), read(p.weight, 1), read(p.bias, 0), read(p.renormScale, 1), read(p.renormShift, 0)};
+  return {read(p.mean, 0), read(p.meanLow, 0),     read(p.variance, 1),   read(p.weight, 1),
+          read(p.bias, 0), read(p.renormScale, 1), read(p.renormShift, 0)};
 }
 DEVICE Given readGiven(const Parameters& p, int64_t i) { return p.inDouble ? readGivenAs<double>(p, i) : readGivenAs<float>(p, i); }
 
