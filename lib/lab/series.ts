@@ -23,4 +23,4 @@ export function overRepeats(
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 /** A difference of shares, in percentage points. */
-export const points = (difference: number): string => `${(100 * difference).toFixed(1)} points`;
+export const points = (difference: number): string => `${(100 * difference).toFixed(1).replace('-', '−')} points`;
