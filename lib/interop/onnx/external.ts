@@ -7,6 +7,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative, sep, win32 } from 'node:path';
 import { BatchNormError, show } from '../../errors';
+import { fileOf } from '../byte_source';
 import type { TensorProto } from './schema';
 
 /** The `byteLength` bytes of an external tensor. @param folder - the model's; undefined where the model was given as bytes. */
@@ -23,9 +24,7 @@ export async function readExternal(tensor: TensorProto, byteLength: number, fold
   try {
     const stat = await file.stat();
     if (!stat.isFile()) throw refused('ERR_INVALID_ARGUMENT', 'a regular file', name, `${show(location)}, which is none`);
-    const bytes = new Uint8Array(offset + length <= stat.size ? length : 0);
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, offset);
-    if (bytesRead === length) return bytes;
+    if (offset + length <= stat.size) return await fileOf(file, location, stat.size).read(offset, length);
     const received = `bytes ${offset} to ${offset + length} of ${show(location)}, which has ${stat.size}`;
     throw refused('ERR_SHAPE', `${length} bytes of external data`, name, received);
   } finally {

@@ -3,6 +3,7 @@
 import { create } from '@bufbuild/protobuf';
 import { bytesPerElement, type DType, type HostValues, type ParameterDType } from '../../dtype';
 import { BatchNormError } from '../../errors';
+import { checkRange } from '../float_values';
 import { type HalfDType, halfBits, halfValues } from '../half';
 import { readExternal } from './external';
 import { DATA_TYPE, EXTERNAL, type TensorProto, TensorSchema } from './schema';
@@ -56,13 +57,12 @@ async function elementsOf(
 
 const isHalf = (dtype: DType): dtype is HalfDType => dtype === 'float16' || dtype === 'bfloat16';
 
-// ONNX's raw data is little-endian whatever the machine, and lies at any address.
+/** How raw data hold the elements: little-endian, as this machine does; half types as bits. */
+const ARRAYS = { float32: Float32Array, float64: Float64Array, float16: Uint16Array, bfloat16: Uint16Array } as const;
+
 function decode(bytes: Uint8Array, dtype: DType): ArrayLike<number> {
-  const size = bytesPerElement(dtype);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const all = (read: (at: number) => number) => Array.from({ length: bytes.length / size }, (_, i) => read(i * size));
-  if (isHalf(dtype)) return halfValues(Uint16Array.from(all((at) => view.getUint16(at, true))), dtype);
-  return all(dtype === 'float64' ? (at) => view.getFloat64(at, true) : (at) => view.getFloat32(at, true));
+  const elements = new ARRAYS[dtype](new Uint8Array(bytes).buffer); // a copy: they lie at any address
+  return isHalf(dtype) ? halfValues(elements as Uint16Array, dtype) : elements;
 }
 
 /** A tensor of shape `dims`, one dimension when left out. */
@@ -71,26 +71,14 @@ export function tensorOf(name: string, values: HostValues, dtype: ParameterDType
   return create(TensorSchema, { name, dims: dims.map(BigInt), dataType: DATA_TYPE[dtype], rawData });
 }
 
-/** The elements as raw data, rounded to the type. What is too large for a half type is refused. */
+/** The elements as raw data, rounded to the type. @throws {BatchNormError} `ERR_DTYPE` where one would become infinite. */
 export function encodeChecked(values: HostValues, dtype: DType, name: string): Uint8Array {
-  const bytes = encode(values, dtype);
-  if (!isHalf(dtype)) return bytes;
-  const rounded = decode(bytes, dtype);
-  const lost = values.findIndex((value, i) => Number.isFinite(value) && !Number.isFinite(rounded[i]!));
-  if (lost < 0) return bytes;
-  throw refused('ERR_INVALID_ARGUMENT', `numbers that ${dtype}, the type in the model, can hold`, name, `${values[lost]}`);
+  return encode(checkRange(values, dtype, name), dtype);
 }
 
 function encode(values: HostValues, dtype: DType): Uint8Array {
-  const size = bytesPerElement(dtype);
-  const view = new DataView(new ArrayBuffer(values.length * size));
-  const numbers = isHalf(dtype) ? halfBits(values, dtype) : values;
-  for (let i = 0; i < numbers.length; ++i) {
-    if (dtype === 'float64') view.setFloat64(i * size, numbers[i]!, true);
-    else if (dtype === 'float32') view.setFloat32(i * size, numbers[i]!, true);
-    else view.setUint16(i * size, numbers[i]!, true);
-  }
-  return new Uint8Array(view.buffer);
+  const elements = isHalf(dtype) ? halfBits(values, dtype) : ARRAYS[dtype].from(values);
+  return new Uint8Array(elements.buffer);
 }
 
 function refused(code: 'ERR_INVALID_ARGUMENT' | 'ERR_SHAPE' | 'ERR_DTYPE', what: string, name: string, received: string): BatchNormError {
