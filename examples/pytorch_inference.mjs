@@ -36,8 +36,7 @@ const file = process.argv[2] ?? (await writeCheckpoint());
 console.log('model', file);
 const layers = await loadBatchNorms(file);
 for (const [name, layer] of layers) {
-  layer.eval();
-  const { numFeatures } = layer;
+  const { numFeatures } = layer; // which is in eval mode
   const [n, height, width] = SHAPE;
   const input = wave(n * numFeatures * height * width, 0.5);
   const output = await layer.forward(Tensor.from(input, [n, numFeatures, height, width])).read();
