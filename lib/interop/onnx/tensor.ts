@@ -34,7 +34,7 @@ export async function readValues(
   const dtype = dtypeOf(tensor, name);
   const length = lengthOf(tensor, name);
   const elements = await elementsOf(tensor, dtype, length, folder, name);
-  return target === 'float64' ? Float64Array.from(elements) : Float32Array.from(elements);
+  return target === 'float64' ? new Float64Array(elements) : new Float32Array(elements);
 }
 
 async function elementsOf(
@@ -77,7 +77,7 @@ export function encodeChecked(values: HostValues, dtype: DType, name: string): U
 }
 
 function encode(values: HostValues, dtype: DType): Uint8Array {
-  const elements = isHalf(dtype) ? halfBits(values, dtype) : ARRAYS[dtype].from(values);
+  const elements = isHalf(dtype) ? halfBits(values, dtype) : new ARRAYS[dtype](values);
   return new Uint8Array(elements.buffer);
 }
 
