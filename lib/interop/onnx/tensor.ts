@@ -2,10 +2,10 @@
 
 import { create } from '@bufbuild/protobuf';
 import { bytesPerElement, type DType, type HostValues, type ParameterDType } from '../../dtype';
-import { BatchNormError } from '../../errors';
 import { checkRange } from '../float_values';
 import { type HalfDType, halfBits, halfValues } from '../half';
 import { readExternal } from './external';
+import { refused } from './refused';
 import { DATA_TYPE, EXTERNAL, type TensorProto, TensorSchema } from './schema';
 
 const DTYPE_NAMES = new Map(Object.entries(DATA_TYPE).map(([name, number]) => [number as number, name as DType]));
@@ -14,14 +14,14 @@ const DTYPE_NAMES = new Map(Object.entries(DATA_TYPE).map(([name, number]) => [n
 export function dtypeOf({ dataType }: TensorProto, name: string): DType {
   const dtype = DTYPE_NAMES.get(dataType);
   if (dtype !== undefined) return dtype;
-  throw refused('ERR_DTYPE', 'float32, float64, float16 or bfloat16', name, `ONNX's data type ${dataType}`);
+  throw refused('float32, float64, float16 or bfloat16', name, `ONNX's data type ${dataType}`, 'ERR_DTYPE');
 }
 
 /** The length of a parameter as its only dimension says it; how many elements there are is not looked at. */
 export function lengthOf({ dims }: TensorProto, name: string): number {
   const [length] = dims;
   if (dims.length === 1 && length! >= 1n && length! <= BigInt(Number.MAX_SAFE_INTEGER) / 8n) return Number(length);
-  throw refused('ERR_SHAPE', 'one dimension, of at least 1', name, `shape [${dims.slice(0, 8).join(', ')}]`);
+  throw refused('one dimension, of at least 1', name, `shape [${dims.slice(0, 8).join(', ')}]`, 'ERR_SHAPE');
 }
 
 /** A copy of the elements; no memory is taken before it is known that they are there. @param folder - the model's, where it is known. */
@@ -48,10 +48,10 @@ async function elementsOf(
   if (tensor.dataLocation === EXTERNAL) return decode(await readExternal(tensor, byteLength, folder, name), dtype);
   if (tensor.rawData.length > 0) {
     if (tensor.rawData.length === byteLength) return decode(tensor.rawData, dtype);
-    throw refused('ERR_SHAPE', `${byteLength} bytes of data`, name, `${tensor.rawData.length}`);
+    throw refused(`${byteLength} bytes of data`, name, `${tensor.rawData.length}`, 'ERR_SHAPE');
   }
   const elements = dtype === 'float32' ? tensor.floatData : dtype === 'float64' ? tensor.doubleData : tensor.int32Data;
-  if (elements.length !== length) throw refused('ERR_SHAPE', `${length} elements`, name, `${elements.length}`);
+  if (elements.length !== length) throw refused(`${length} elements`, name, `${elements.length}`, 'ERR_SHAPE');
   return isHalf(dtype) ? halfValues(Uint16Array.from(elements), dtype) : elements;
 }
 
@@ -79,8 +79,4 @@ export function encodeChecked(values: HostValues, dtype: DType, name: string): U
 function encode(values: HostValues, dtype: DType): Uint8Array {
   const elements = isHalf(dtype) ? halfBits(values, dtype) : new ARRAYS[dtype](values);
   return new Uint8Array(elements.buffer);
-}
-
-function refused(code: 'ERR_INVALID_ARGUMENT' | 'ERR_SHAPE' | 'ERR_DTYPE', what: string, name: string, received: string): BatchNormError {
-  return new BatchNormError(code, `Expected ${what} for ${name} but received ${received}`);
 }
