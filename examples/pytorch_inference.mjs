@@ -1,9 +1,9 @@
 // The batch norms of a PyTorch model, found by name in a safetensors file, and used for inference. Run it after ./setup.sh with:
 // node examples/pytorch_inference.mjs
 // or with the path of a model behind it. Without one it writes itself a small checkpoint first.
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { BatchNorm, Tensor } from 'cuda-batchnorm';
 import { loadBatchNorms, readStateDict, writeStateDict } from 'cuda-batchnorm/pytorch';
 
@@ -49,3 +49,4 @@ for (const [name, layer] of layers) {
   layer.dispose();
 }
 console.log(`${layers.size} layers`);
+if (process.argv[2] === undefined) await rm(dirname(file), { recursive: true }); // the checkpoint made above
