@@ -1,9 +1,9 @@
 // The batch norms of a PyTorch model, found by name in a safetensors file, and used for inference. Run it after ./setup.sh with:
 // node examples/pytorch_inference.mjs
 // or with the path of a model behind it. Without one it writes itself a small checkpoint first.
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { BatchNorm, Tensor } from 'cuda-batchnorm';
 import { loadBatchNorms, readStateDict, writeStateDict } from 'cuda-batchnorm/pytorch';
 
@@ -36,8 +36,7 @@ const file = process.argv[2] ?? (await writeCheckpoint());
 console.log('model', file);
 const layers = await loadBatchNorms(file);
 for (const [name, layer] of layers) {
-  layer.eval();
-  const { numFeatures } = layer;
+  const { numFeatures } = layer; // which is in eval mode
   const [n, height, width] = SHAPE;
   const input = wave(n * numFeatures * height * width, 0.5);
   const output = await layer.forward(Tensor.from(input, [n, numFeatures, height, width])).read();
@@ -50,3 +49,4 @@ for (const [name, layer] of layers) {
   layer.dispose();
 }
 console.log(`${layers.size} layers`);
+if (process.argv[2] === undefined) await rm(dirname(file), { recursive: true }); // the checkpoint made above

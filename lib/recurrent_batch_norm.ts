@@ -158,8 +158,12 @@ export class RecurrentBatchNorm extends Layer {
   }
 }
 
+const LONGEST_HORIZON = 2 ** 20; // each of its steps has tensors of its own
+
 // Before the layer is made, whose tensors are as many.
 function checkHorizon(options: unknown): number {
   if (typeof options !== 'object' || options === null) throw expected('an object with a horizon', 'options', options);
-  return checkInteger((options as { horizon?: unknown }).horizon, 'options.horizon', 1);
+  const horizon = checkInteger((options as { horizon?: unknown }).horizon, 'options.horizon', 1);
+  if (horizon <= LONGEST_HORIZON) return horizon;
+  throw expected(`at most ${LONGEST_HORIZON} steps`, 'options.horizon', horizon);
 }

@@ -19,15 +19,18 @@ export async function run(args: string[]): Promise<void> {
     return;
   }
   const { input, out, json } = options;
-  await checkOut(input, out);
-  const result = await withSafetensors(input, (file) => foldFile(file, options));
+  let result: FoldResult;
+  try {
+    await checkOut(input, out);
+    result = await withSafetensors(input, (file) => foldFile(file, options));
+  } catch (error) {
+    throw explain(error, 'read', input);
+  }
   process.stdout.write(json ? `${JSON.stringify(result, null, 2)}\n` : describe(result));
 }
 
 async function checkOut(input: string, out: string): Promise<void> {
-  const place = await realpath(input).catch((error: unknown) => {
-    throw explain(error, 'read', input);
-  });
+  const place = await realpath(input);
   const same = place === (await realpath(out).catch(() => undefined));
   if (same) throw new UsageError(`--out '${out}' is the model itself, which is not overwritten: name another file`);
 }

@@ -45,9 +45,13 @@ async function main([name, ...args]: string[]): Promise<void> {
   await (await command.load()).run(args);
 }
 
+/** What would command a terminal: messages may have names in them that come from a file. */
+const CONTROL = /(?!\n)\p{C}/gu;
+
 function report(error: unknown, name: string | undefined): number {
   const wrongCall = error instanceof UsageError;
-  process.stderr.write(`cuda-batchnorm: ${error instanceof Error ? error.message : String(error)}\n`);
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`cuda-batchnorm: ${message.replaceAll(CONTROL, '?')}\n`);
   if (wrongCall)
     process.stderr.write(`Try 'cuda-batchnorm ${name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : ''}--help'.\n`);
   if (process.env.DEBUG && error instanceof Error) process.stderr.write(`${error.stack}\n`);

@@ -6,12 +6,17 @@ export class UsageError extends Error {}
 type OptionsConfig = NonNullable<ParseArgsConfig['options']>;
 type Values<Options extends OptionsConfig> = ReturnType<typeof parseArgs<{ args: string[]; options: Options }>>['values'];
 
+/** Node.js's message, which may have several lines, in one. */
+function wrongOption(error: unknown): UsageError {
+  return new UsageError((error as Error).message.replaceAll(/\s*\n/g, ' '), { cause: error });
+}
+
 /** The values of a command's options. @throws {UsageError} for options it does not have, and for arguments. */
 export function readCommandLine<const Options extends OptionsConfig>(args: readonly string[], options: Options): Values<Options> {
   try {
     return parseArgs({ args: [...args], options }).values;
   } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
+    throw wrongOption(error);
   }
 }
 
@@ -37,6 +42,6 @@ export function readFilesAndOptions<const Options extends OptionsConfig>(
     const { positionals, values } = parseArgs({ args: [...args], options, allowPositionals: true });
     return { files: positionals, values };
   } catch (error) {
-    throw new UsageError((error as Error).message, { cause: error });
+    throw wrongOption(error);
   }
 }

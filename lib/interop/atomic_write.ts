@@ -1,7 +1,7 @@
 /** Files that appear as a whole or not at all. */
 
 import { randomUUID } from 'node:crypto';
-import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
+import { access, constants, type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { expected } from '../errors';
 
@@ -12,6 +12,7 @@ import { expected } from '../errors';
  */
 export async function writeAtomically(path: string, write: (file: FileHandle) => Promise<void>): Promise<void> {
   const { place, mode } = await placeOf(path);
+  await access(dirname(place), constants.W_OK); // an error that names the folder, where that of open() would name the draft
   const draft = join(dirname(place), `.${randomUUID()}.tmp`);
   const file = await open(draft, 'wx', mode);
   try {

@@ -17,7 +17,7 @@ export interface ByteSource {
 /** @throws {BatchNormError} `ERR_INVALID_ARGUMENT` for what is neither bytes nor an ordinary file; and Node.js's own errors. */
 export async function openSource(source: unknown): Promise<ByteSource> {
   if (nameOfTypedArray(source) === 'Uint8Array') return bytesOf(source as Uint8Array);
-  const path = checkPath(source, 'source');
+  const path = checkPath(source, 'source', 'a path, a file: URL or a Uint8Array');
   if (!(await stat(path)).isFile()) throw expected('an ordinary file', 'source', path); // before open(), which waits at a pipe
   const file = await open(path);
   try {
@@ -46,7 +46,8 @@ function cut(name: string): BatchNormError {
 
 const LONGEST_READ = 2 ** 30; // the system reads no more than 2 GiB at once
 
-function fileOf(file: FileHandle, path: string, byteLength: number): ByteSource {
+/** An open file; what goes wrong leaves it open. */
+export function fileOf(file: FileHandle, path: string, byteLength: number): ByteSource {
   return {
     name: show(path),
     byteLength,

@@ -1,6 +1,6 @@
 /** Between the float types of files and arrays of numbers. */
 
-import type { DType } from '../dtype';
+import type { DType, HostValues } from '../dtype';
 import { BatchNormError } from '../errors';
 import { largest, round } from '../validation/number_format';
 import { halfBits, halfValues } from './half';
@@ -33,7 +33,7 @@ export function storedFloats(values: Float64Array, dtype: FloatDType, name: stri
 }
 
 /** Passes values on, unless one of them would become infinite in its type. */
-export function checkRange(values: Float64Array, dtype: DType, name: string): Float64Array {
+export function checkRange<Values extends HostValues>(values: Values, dtype: DType, name: string): Values {
   const most = largest(dtype); // what is beyond may still be rounded to it
   const beyond = values.find((value) => Math.abs(value) > most && Number.isFinite(value) && !Number.isFinite(round(value, dtype)));
   if (beyond === undefined) return values;

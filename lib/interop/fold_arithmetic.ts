@@ -12,9 +12,8 @@ export interface Affine {
 }
 
 /** What the batch norm of this state does to each channel. @throws {BatchNormError} where the state does not have so many channels. */
-export function affineOfState(state: unknown, channels: number, eps: number): Affine {
-  const has = (name: string) => typeof state === 'object' && state !== null && Object.hasOwn(state, name);
-  const names = [...['weight', 'bias'].filter(has), 'running_mean', 'running_var'];
+export function affineOfState(state: object, channels: number, eps: number): Affine {
+  const names = [...['weight', 'bias'].filter((name) => Object.hasOwn(state, name)), 'running_mean', 'running_var'];
   const { values } = checkState(state, names, true, channels, 'float64', false);
   for (const name of names) if (!values.has(name)) throw expected(`'running_mean' and 'running_var'`, 'the state of the batch norm', state);
   const take = (name: string, otherwise: number) => Float64Array.from(values.get(name) ?? new Float64Array(channels).fill(otherwise));
@@ -43,14 +42,14 @@ export function foldBias(bias: ArrayLike<number>, { scale, shift, mean }: Affine
 }
 
 /** The dimension that a number such as −1 means. */
-export function checkOutputAxis(value: unknown, shape: readonly number[]): number {
+export function checkOutputAxis(value: unknown, shape: readonly number[], name: string): number {
   if (typeof value === 'number' && Number.isInteger(value)) {
     const axis = value < 0 ? value + shape.length : value;
     if (axis >= 0 && axis < shape.length) return axis;
   }
   throw expected(
     `a dimension of the weight, of shape [${shape.join(', ')}],`,
-    'options.outputAxis',
+    name,
     value,
     typeof value === 'number' ? 'ERR_SHAPE' : undefined,
   );

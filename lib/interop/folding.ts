@@ -9,6 +9,7 @@ import { isTensor, Tensor } from '../tensor';
 import { checkNonNegative, checkOptions } from '../validate';
 import { checkRange, type FloatDType, floatValues, storedFloats } from './float_values';
 import { type Affine, affineOfState, checkOutputAxis, foldBias, scaleChannels } from './fold_arithmetic';
+import { stateOf } from './layer_or_state';
 import type { SafetensorsTensor } from './safetensors_file';
 import { checkStoredDType, STORED } from './safetensors_header';
 
@@ -86,7 +87,7 @@ export async function foldBatchNorm(
 ): Promise<Folded<Tensor> | Folded<SafetensorsTensor> | Folded<ShapedArray>> {
   checkOptions(options, ['outputAxis', 'eps']);
   const shape = checkShape(shapeOf(weight, 'weight'), 'weight.shape');
-  const axis = checkOutputAxis(options?.outputAxis ?? 0, shape);
+  const axis = checkOutputAxis(options?.outputAxis ?? 0, shape, 'options.outputAxis');
   const channels = shape[axis]!;
   if (bias !== null) checkVector(shapeOf(bias, 'bias'), channels);
   const affine = await affineOf(norm, channels, options?.eps);
@@ -110,8 +111,7 @@ function checkVector(shape: unknown, channels: number): void {
 
 async function affineOf(norm: unknown, channels: number, eps: unknown): Promise<Affine> {
   if (!(norm instanceof BatchNorm)) {
-    if (typeof norm !== 'object' || norm === null || Array.isArray(norm)) throw expected('a BatchNorm or a state dictionary', 'norm', norm);
-    return affineOfState(norm, channels, eps === undefined ? DEFAULT_EPS : checkNonNegative(eps, 'options.eps'));
+    return affineOfState(await stateOf(norm, 'norm'), channels, eps === undefined ? DEFAULT_EPS : checkNonNegative(eps, 'options.eps'));
   }
   if (eps !== undefined) throw expected('undefined, for the layer has its own,', 'options.eps', eps);
   if (norm.runningMean === null) throw expected('a layer with running statistics', 'norm', norm, 'ERR_STATE');

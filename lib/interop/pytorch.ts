@@ -7,6 +7,8 @@ import { sameShape } from '../shape';
 import { COUNTER, checkState, type LoadableEntry, type StateDict } from '../state_dict';
 import { checkOptions, quoted } from '../validate';
 import { entryName, findBatchNorms, NAMES, PARAMETERS } from './batch_norm_names';
+import { entriesByName } from './by_name';
+import { stateOf } from './layer_or_state';
 import { readLayer } from './layer_state';
 import { checkPath } from './place';
 import { type SafetensorsFile, type SafetensorsSource, withSafetensors } from './safetensors_file';
@@ -29,6 +31,9 @@ export interface WriteStateDictOptions {
 
 /** A layer or its state, to be written. */
 export type WritableLayer = BatchNorm | Readonly<Record<string, LoadableEntry>>;
+
+/** Layers by their names in the model: an object, or a Map as {@link loadBatchNorms} gives it. */
+export type WritableLayers = ReadonlyMap<string, WritableLayer> | Readonly<Record<string, WritableLayer>>;
 
 /**
  * Resolves to the names of all batch norms of a model: where there are `running_mean` and `running_var` of one length. Layers without
@@ -91,6 +96,7 @@ export async function loadBatchNorms(source: SafetensorsSource, options?: BatchN
 }
 
 function makeLayer(state: StateDict, options: BatchNormOptions = {}): BatchNorm {
+  if (typeof options !== 'object' || options === null) throw expected('an object', 'options', options);
   const entries = PARAMETERS.flatMap((name) => state[name] ?? []);
   const channels = entries[0]?.shape[0];
   if (channels === undefined) throw expected(`some of ${quoted(PARAMETERS)}`, 'state', state);
@@ -117,11 +123,7 @@ function makeLayer(state: StateDict, options: BatchNormOptions = {}): BatchNorm 
  * @throws {BatchNormError} by rejection: `ERR_INVALID_ARGUMENT`, `ERR_DTYPE`, `ERR_SHAPE`, where a layer of the base has another number of
  * channels too, `ERR_DISPOSED`; and Node.js's own errors.
  */
-export async function writeStateDict(
-  target: string | URL,
-  layers: Readonly<Record<string, WritableLayer>>,
-  options?: WriteStateDictOptions,
-): Promise<void> {
+export async function writeStateDict(target: string | URL, layers: WritableLayers, options?: WriteStateDictOptions): Promise<void> {
   checkOptions(options, ['base', 'metadata']);
   const path = checkPath(target, 'target');
   const metadata = options?.metadata === undefined ? undefined : checkMetadata(options.metadata, 'options.metadata');
@@ -132,21 +134,17 @@ export async function writeStateDict(
 }
 
 async function partsOf(layers: unknown): Promise<Map<string, Part[]>> {
-  if (typeof layers !== 'object' || layers === null || Array.isArray(layers)) throw expected('layers by name', 'layers', layers);
   const parts = new Map<string, Part[]>();
-  for (const [prefix, layer] of Object.entries(layers)) {
-    const state: unknown = layer instanceof BatchNorm ? await layer.stateDict() : layer;
+  for (const [prefix, layer] of entriesByName(layers, 'layers by name', 'layers')) {
     const bare = prefix.replace(/\.$/, '');
     if (parts.has(bare)) throw expected('each layer once', 'layers', layers);
-    parts.set(bare, layerParts(bare, state));
+    const where = `layers[${show(bare)}]`;
+    parts.set(bare, layerParts(bare, await stateOf(layer, where), where));
   }
   return parts;
 }
 
-function layerParts(prefix: string, state: unknown): Part[] {
-  const where = `layers[${show(prefix)}]`;
-  if (typeof state !== 'object' || state === null || Array.isArray(state))
-    throw expected('a BatchNorm or a state dictionary', where, state);
+function layerParts(prefix: string, state: Readonly<Record<string, unknown>>, where: string): Part[] {
   const entries = state as Record<string, LoadableEntry>;
   const names = PARAMETERS.filter((name) => Object.hasOwn(entries, name));
   const first = names[0];

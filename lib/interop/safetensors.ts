@@ -4,6 +4,7 @@ import { nameOfTypedArray } from '../dtype';
 import { expected, show, wrongLength } from '../errors';
 import { checkShape } from '../shape';
 import { checkOptions } from '../validate';
+import { entriesByName } from './by_name';
 import { checkPath } from './place';
 import { type SafetensorsData, type SafetensorsSource, type SafetensorsTensor, withSafetensors } from './safetensors_file';
 import { byteLengthOf, checkMetadata, checkName, checkStoredDType, STORED } from './safetensors_header';
@@ -82,14 +83,10 @@ function checkContent(tensors: unknown, options: unknown): { parts: ReadyPart[];
   checkOptions(options, ['metadata']);
   const given = (options as WriteSafetensorsOptions | undefined)?.metadata;
   const metadata = given === undefined ? {} : checkMetadata(given, 'options.metadata');
-  if (typeof tensors !== 'object' || tensors === null || Array.isArray(tensors)) throw expected('tensors by name', 'tensors', tensors);
-  const entries: Iterable<[unknown, unknown]> = tensors instanceof Map ? tensors : Object.entries(tensors);
-  const parts: ReadyPart[] = [];
-  for (const [name, tensor] of entries) {
-    if (typeof name !== 'string') throw expected('strings', 'the names of tensors', name);
+  const parts = entriesByName(tensors, 'tensors by name', 'tensors').map(([name, tensor]) => {
     checkName(name);
-    parts.push(checkPart(name, tensor));
-  }
+    return checkPart(name, tensor);
+  });
   return { parts, metadata };
 }
 

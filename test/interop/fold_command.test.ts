@@ -108,6 +108,13 @@ describe('the fold command', () => {
     expect(text).to.contain('a?[2J').and.contain('remain: c?.');
   });
 
+  it('prints none in an error either', async () => {
+    await writeSafetensors(input, { 'a\u001b[2J.weight': float([3, 1], 1, 2, 3), ...norm('b\u001b[2J') });
+    const { status, stderr } = cudaBatchnorm('fold', input, '--pairs', 'a*=b*');
+    expect(status).to.equal(1);
+    expect(stderr).to.match(/^cuda-batchnorm: Expected batch norm 'b\?\[2J' to fit layer 'a\?\[2J' but .*\n$/);
+  });
+
   it('is among the commands, and describes its options', () => {
     expect(cudaBatchnorm('--help').stdout).to.contain('fold ');
     const { status, stdout } = cudaBatchnorm('fold', '--help');
@@ -156,6 +163,14 @@ describe('the fold command', () => {
     );
   });
 
+  it('looks through stars by the dozen in no time', () => {
+    const name = 'a'.repeat(200);
+    const stars = '*a'.repeat(30);
+    expect(choosePairs([parsePattern(`${stars}x=${stars}y`)], [`${name}x`], [`${name}y`])).to.have.length(1);
+    expect(() => choosePairs([parsePattern(`${stars}x=${stars}y`)], [`${name}x`], [`${name}z`])).to.throw(UsageError, 'fits no layer');
+    expect(() => choosePairs([parsePattern(`${stars}x=${stars}y`)], [`${name}x`], [`${name}ay`])).to.throw(UsageError, 'fits no layer');
+  });
+
   it('refuses a wrong call in words, and writes nothing', async () => {
     await writeSafetensors(input, { 'conv1.weight': conv, ...norm('bn1') });
     const before = readFileSync(input);
@@ -174,6 +189,10 @@ describe('the fold command', () => {
       .and.contain('Layers: conv1. Batch norms: bn1');
     for (const eps of ['-1', 'x', '', 'NaN', 'Infinity']) expect(await call('--pairs', 'conv1=bn1', `--eps=${eps}`)).to.contain('--eps');
     for (const axis of ['x', '', '0.5']) expect(await call('--pairs', 'conv1=bn1', `--output-axis=${axis}`)).to.contain('--output-axis');
+    expect(await call('--pairs', 'conv1=bn1', '--output-axis', '-1')).to.match(/^[^\n]*'--output-axis=-XYZ'[^\n]*$/);
+    expect(await refusal(path('none'), '--pairs', 'conv1=bn1')).to.equal(
+      `cannot read '${path('none')}': ENOENT: no such file or directory`,
+    );
     expect(await refusal(input, '--pairs', 'conv1=bn1', '--out', input)).to.contain('is the model itself');
     expect(await refusal(input, '--pairs', 'conv1=bn1', '--out', path('none/x'))).to.equal(
       `cannot write '${path('none/x')}': ENOENT: no such file or directory`,
@@ -190,6 +209,7 @@ describe('the fold command', () => {
     };
     await refuse({ 'conv1.weight': float([3, 1], 1, 2, 3) }, 'ERR_SHAPE', "'bn1'", "'conv1'", '2 channels', '[3, 1]');
     await refuse({ 'conv1.bias': float([1], 1) }, 'ERR_SHAPE', 'bias', '[1]');
+    await expectRejection(run([input, '--pairs', 'conv1=bn1', '--output-axis=9']), 'ERR_SHAPE', "--output-axis and layer 'conv1'", '9');
     await refuse({ 'conv1.weight': { dtype: 'I32', shape: [2, 1], data: Int32Array.of(1, 2) } }, 'ERR_DTYPE', "'conv1'", 'weight');
     await refuse({ 'bn1.running_var': float([2], 1, 0) }, 'ERR_INVALID_ARGUMENT', 'running_var[1]');
     await refuse({ 'conv1.weight': half('F16', [2, 1], 1, 60000) }, 'ERR_DTYPE', 'float16', 'conv1.weight');

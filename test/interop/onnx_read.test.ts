@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -357,6 +357,8 @@ describe('reading an ONNX model from a file', () => {
     await writeFile(join(folder, 'models', 'data.bin'), new Uint8Array(8));
     await writeFile(model, modelBytes({ initializer: INPUTS.slice(1).map((name) => ({ ...claim, name })) }));
     await expectRejection(readBatchNorms(model), 'ERR_SHAPE', 'which has 8');
+    await truncate(join(folder, 'models', 'data.bin'), 2 ** 42); // without a byte of it on the disk
+    await expectRejection(readBatchNorms(model), 'ERR_OUT_OF_MEMORY', `${2 ** 42} bytes`);
   });
 
   it('refuses external data of a model given as bytes', async () => {

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryReader, BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { expect } from 'chai';
-import { BatchNorm, type BatchNormOptions, type ErrorCode } from '../../lib/index';
+import { BatchNorm, type BatchNormOptions, type ErrorCode, RecurrentBatchNorm } from '../../lib/index';
 import { encodeOnnx, type OnnxStateOptions, readBatchNorms, updateBatchNorms, writeOnnx } from '../../lib/interop/onnx';
 import { DATA_TYPE, type ModelProto, ModelSchema } from '../../lib/interop/onnx/schema';
 import { device } from '../helpers/device';
@@ -205,6 +205,12 @@ describe('putting parameters into an ONNX model', () => {
     expect(toBinary(ModelSchema, after)).to.deep.equal(toBinary(ModelSchema, before));
   });
 
+  it('takes updates in an object as in a Map', async () => {
+    expect(await updateBatchNorms(modelBytes(), { norm: update })).to.deep.equal(
+      await updateBatchNorms(modelBytes(), new Map([['norm', update]])),
+    );
+  });
+
   it('takes eps and momentum of a layer, and neither of a state', async () => {
     using layer = layerOf({ eps: 0.25, momentum: 0.5 });
     const bytes = modelBytes({ node: [batchNormNode({ attribute: [float('epsilon', 0.5)] })] });
@@ -313,12 +319,30 @@ describe('putting parameters into an ONNX model', () => {
       () => updateBatchNorms(modelBytes(), new Map([['norm', layerOf({ trackRunningStats: false })]])),
     ],
     [
+      'what float32 cannot hold',
+      'ERR_DTYPE',
+      'range of float32',
+      () => updateBatchNorms(modelBytes(), new Map([['norm', { ...update, weight: { ...entry([1, 1e300]), dtype: 'float64' } }]])),
+    ],
+    [
       'what a half type cannot hold',
-      'ERR_INVALID_ARGUMENT',
+      'ERR_DTYPE',
       '70000',
       () => updateBatchNorms(modelBytes({ initializer: half }), new Map([['norm', { ...update, weight: entry([1, 70000]) }]])),
     ],
-    ['what is no Map', 'ERR_INVALID_ARGUMENT', 'updates', () => updateBatchNorms(modelBytes(), { norm: update } as never)],
+    ['what is not by name', 'ERR_INVALID_ARGUMENT', 'updates', () => updateBatchNorms(modelBytes(), [update] as never)],
+    [
+      'names that are none',
+      'ERR_INVALID_ARGUMENT',
+      'names of updates',
+      () => updateBatchNorms(modelBytes(), new Map([[1, update]]) as never),
+    ],
+    [
+      'a layer of another kind',
+      'ERR_INVALID_ARGUMENT',
+      'RecurrentBatchNorm',
+      () => updateBatchNorms(modelBytes(), { norm: new RecurrentBatchNorm(2, { horizon: 2, device }) as never }),
+    ],
     ['what is no model', 'ERR_INVALID_ARGUMENT', 'source', () => updateBatchNorms(5 as never, new Map())],
   ];
   for (const [title, code, words, make] of refused) {

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { expect } from 'chai';
-import { BatchNorm, Tensor } from '../../lib/index';
+import { BatchNorm, RecurrentBatchNorm, Tensor } from '../../lib/index';
 import {
   batchNormPrefixes,
   loadBatchNorm,
@@ -96,6 +96,9 @@ describe('batch norms of PyTorch models', () => {
     await expectRejection(readStateDict(bytes, { prefix: 5 } as never), 'ERR_INVALID_ARGUMENT', 'options.prefix');
     await expectRejection(readStateDict(bytes, { name: 'x' } as never), 'ERR_INVALID_ARGUMENT', "'name'");
     await expectRejection(loadBatchNorm(bytes, undefined as never), 'ERR_INVALID_ARGUMENT', 'prefix');
+    for (const options of [null, 'cpu'])
+      await expectRejection(loadBatchNorm(bytes, 'body.bn', options as never), 'ERR_INVALID_ARGUMENT', 'for options');
+    await expectRejection(loadBatchNorms(new ArrayBuffer(8) as never), 'ERR_INVALID_ARGUMENT', 'a Uint8Array for source');
     await expectRejection(loadBatchNorm(bytes, 'body.bn', { Eps: 1 } as never), 'ERR_INVALID_ARGUMENT', "'eps'");
     await expectRejection(
       loadBatchNorm(bytes, 'body.bn', { affine: false, device }),
@@ -140,12 +143,26 @@ describe('batch norms of PyTorch models', () => {
     );
   });
 
+  it('are written from the Map that loading them gives', async () => {
+    const file = path('map.safetensors');
+    await writeStateDict(file, await loadBatchNorms(encodeSafetensors(bn), { device }));
+    expect(await batchNormPrefixes(file)).to.deep.equal(['body.bn']);
+    expect(await readStateDict(file, { prefix: 'body.bn' })).to.deep.equal(
+      await readStateDict(encodeSafetensors(bn), { prefix: 'body.bn' }),
+    );
+    const wrong = new Map([[1, {}]]) as unknown as Record<string, WritableLayer>;
+    await expectRejection(writeStateDict(file, wrong), 'ERR_INVALID_ARGUMENT', 'names of layers');
+  });
+
   it('are replaced in a file of which all else stays byte for byte', async () => {
     const file = path('replaced.safetensors');
     const other: SafetensorsTensor = { dtype: 'F16', shape: [3], data: Uint16Array.of(0x7e01, 0x8000, 1) };
     await writeSafetensors(file, { ...bn, other }, { metadata: { made: 'here' } });
     using norm = await loadBatchNorm(file, 'body.bn', { device });
-    norm.forward(Tensor.from([1, 2, 3, 5], [2, 2], { device })).dispose();
+    norm
+      .train()
+      .forward(Tensor.from([1, 2, 3, 5], [2, 2], { device }))
+      .dispose();
     await writeStateDict(file, { 'body.bn': norm, added: { bias: { dtype: 'float32', shape: [1], data: [4] } } }, { base: file });
     const { tensors, metadata } = await readSafetensors(file);
     expect({ ...metadata }).to.deep.equal({ made: 'here' });
@@ -174,6 +191,10 @@ describe('batch norms of PyTorch models', () => {
     await refuse({ 'body.bn': state({}).a }, 'ERR_SHAPE', 'body.bn.weight', '[2]');
     await refuse({ 'body.conv': state({}).a }, 'ERR_SHAPE', 'body.conv.weight', '[2, 1, 1, 1]');
     await refuse({ ...state({}), 'a.': state({}).a }, 'ERR_INVALID_ARGUMENT', 'once');
+    using recurrent = new RecurrentBatchNorm(1, { horizon: 2, device });
+    await refuse({ a: recurrent }, 'ERR_INVALID_ARGUMENT', "layers['a']", 'RecurrentBatchNorm');
+    const error: unknown = await writeStateDict(path('none/x.safetensors'), state({})).catch((thrown: unknown) => thrown);
+    expect(error).to.include({ code: 'ENOENT', path: path('none') });
     const disposed = new BatchNorm(1, { device });
     disposed.dispose();
     await refuse({ a: disposed }, 'ERR_DISPOSED');

@@ -52,21 +52,32 @@ export function choosePairs(patterns: readonly Pattern[], layers: readonly strin
 }
 
 function pairsOf({ layer, batchNorm }: Pattern, layers: readonly string[], batchNorms: readonly string[]): Pair[] {
-  const left = new RegExp(`^${expression(layer, () => '.*')}$`, 's');
-  const right = new RegExp(`^${expression(batchNorm, () => '.*')}$`, 's');
-  // One expression over both names: what a star stood for on the left is asked for again on the right.
-  const both = new RegExp(`^${expression(layer, () => '(.*)')}=${expression(batchNorm, (star) => `\\${star}`)}$`, 's');
-  const candidates = batchNorms.filter((name) => right.test(name));
-  return layers
-    .filter((name) => left.test(name))
-    .flatMap((name) => {
-      return candidates.filter((norm) => both.test(`${name}=${norm}`)).map((norm) => ({ layer: name, batchNorm: norm }));
-    });
+  const [left, right] = [layer.split('*'), batchNorm.split('*')];
+  return layers.flatMap((name) =>
+    batchNorms.filter((norm) => matches(left, name, right, norm)).map((norm) => ({ layer: name, batchNorm: norm })),
+  );
 }
 
-function expression(pattern: string, star: (number: number) => string): string {
-  const parts = pattern.split('*').map((part) => part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&'));
-  return parts.reduce((text, part, number) => `${text}(?:${star(number)})${part}`);
+/**
+ * Whether two names fit two patterns, given as what lies between their stars, with each star standing for the same in both. Not by a regular
+ * expression, whose time grows exponentially with the number of stars.
+ */
+function matches(left: readonly string[], a: string, right: readonly string[], b: string): boolean {
+  if (!a.startsWith(left[0]!) || !b.startsWith(right[0]!)) return false;
+  let ends = new Set([left[0]!.length]); // in `a`, of what the patterns up to a star can cover
+  let shift = right[0]!.length - left[0]!.length; // from there to the end in `b`: stars cover as much of both
+  for (let star = 1; star < left.length; ++star) {
+    const [nextLeft, nextRight] = [left[star]!, right[star]!];
+    const next = new Set<number>();
+    let covered = false;
+    for (let i = 0; i <= a.length; ++i) {
+      covered = ends.has(i) || (covered && a[i - 1] === b[i - 1 + shift]);
+      if (covered && a.startsWith(nextLeft, i) && b.startsWith(nextRight, i + shift)) next.add(i + nextLeft.length);
+    }
+    ends = next;
+    shift += nextRight.length - nextLeft.length;
+  }
+  return ends.has(a.length) && a.length + shift === b.length;
 }
 
 function explainNone(pattern: Pattern, layers: readonly string[], batchNorms: readonly string[]): string {

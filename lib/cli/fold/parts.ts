@@ -28,7 +28,7 @@ export function targetOf(file: SafetensorsFile, { layer, batchNorm }: Pair, outp
   if (!isFloat(dtype) || (bias !== undefined && !isFloat(bias.dtype))) {
     throw new BatchNormError('ERR_DTYPE', `${where} its ${isFloat(dtype) ? 'bias' : 'weight'} is neither F64, F32, F16 nor BF16`);
   }
-  const axis = checkOutputAxis(outputAxis, shape);
+  const axis = checkOutputAxis(outputAxis, shape, `--output-axis and layer '${layer}'`);
   const channels = file.tensors.get(entryName(batchNorm, 'running_mean'))!.shape[0]!;
   if (shape[axis] !== channels) {
     const sizes = `[${shape.join(', ')}], so ${shape[axis]} output channels at axis ${outputAxis}`;

@@ -7,6 +7,8 @@ import { constants } from 'node:fs';
 import { type FileHandle, open, realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative, sep, win32 } from 'node:path';
 import { BatchNormError, show } from '../../errors';
+import { fileOf } from '../byte_source';
+import { refused } from './refused';
 import type { TensorProto } from './schema';
 
 /** The `byteLength` bytes of an external tensor. @param folder - the model's; undefined where the model was given as bytes. */
@@ -15,19 +17,17 @@ export async function readExternal(tensor: TensorProto, byteLength: number, fold
   const location = checkLocation(entries.get('location'), name);
   const offset = checkCount(entries.get('offset') ?? '0', 'offset', name);
   const length = checkCount(entries.get('length') ?? String(byteLength), 'length', name);
-  if (length !== byteLength) throw refused('ERR_SHAPE', `${byteLength} bytes of external data`, name, `a length of ${length}`);
+  if (length !== byteLength) throw refused(`${byteLength} bytes of external data`, name, `a length of ${length}`, 'ERR_SHAPE');
   if (folder === undefined) {
-    throw refused('ERR_INVALID_ARGUMENT', 'a model given by its path', name, `bytes, which do not tell where ${show(location)} is`);
+    throw refused('a model given by its path', name, `bytes, which do not tell where ${show(location)} is`);
   }
   const file = await openInside(folder, location, name);
   try {
     const stat = await file.stat();
-    if (!stat.isFile()) throw refused('ERR_INVALID_ARGUMENT', 'a regular file', name, `${show(location)}, which is none`);
-    const bytes = new Uint8Array(offset + length <= stat.size ? length : 0);
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, offset);
-    if (bytesRead === length) return bytes;
+    if (!stat.isFile()) throw refused('a regular file', name, `${show(location)}, which is none`);
+    if (offset + length <= stat.size) return await fileOf(file, location, stat.size).read(offset, length);
     const received = `bytes ${offset} to ${offset + length} of ${show(location)}, which has ${stat.size}`;
-    throw refused('ERR_SHAPE', `${length} bytes of external data`, name, received);
+    throw refused(`${length} bytes of external data`, name, received, 'ERR_SHAPE');
   } finally {
     await file.close();
   }
@@ -35,16 +35,16 @@ export async function readExternal(tensor: TensorProto, byteLength: number, fold
 
 function checkLocation(location: string | undefined, name: string): string {
   const what = `a relative path without '..' as the location of external data`;
-  if (location === undefined || location === '') throw refused('ERR_INVALID_ARGUMENT', what, name, 'none');
+  if (location === undefined || location === '') throw refused(what, name, 'none');
   const leaves = isAbsolute(location) || win32.isAbsolute(location) || /^[a-z]:/i.test(location) || location.split(/[\\/]/).includes('..');
-  if (leaves || location.includes('\0')) throw refused('ERR_INVALID_ARGUMENT', what, name, show(location));
+  if (leaves || location.includes('\0')) throw refused(what, name, show(location));
   return location;
 }
 
 function checkCount(text: string, what: string, name: string): number {
   const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(count)) return count;
-  throw refused('ERR_INVALID_ARGUMENT', `a number of bytes as the ${what} of external data`, name, show(text));
+  throw refused(`a number of bytes as the ${what} of external data`, name, show(text));
 }
 
 async function openInside(folder: string, location: string, name: string): Promise<FileHandle> {
@@ -58,14 +58,10 @@ async function openInside(folder: string, location: string, name: string): Promi
   } catch (error) {
     if (error instanceof BatchNormError) throw error;
     const { code } = error as NodeJS.ErrnoException;
-    throw refused('ERR_INVALID_ARGUMENT', "a file in the model's folder", name, `${show(location)}, which cannot be opened: ${code}`);
+    throw refused("a file in the model's folder", name, `${show(location)}, which cannot be opened: ${code}`);
   }
 }
 
 function outside(location: string, name: string): BatchNormError {
-  return refused('ERR_INVALID_ARGUMENT', "a file in the model's folder", name, `${show(location)}, which leads out of it`);
-}
-
-function refused(code: 'ERR_INVALID_ARGUMENT' | 'ERR_SHAPE', what: string, name: string, received: string): BatchNormError {
-  return new BatchNormError(code, `Expected ${what} for ${name} but received ${received}`);
+  return refused("a file in the model's folder", name, `${show(location)}, which leads out of it`);
 }

@@ -1,8 +1,9 @@
 /** BatchNormalization nodes: what they are called, what they are set to, and where their parameters come from. */
 
 import { create } from '@bufbuild/protobuf';
-import { BatchNormError, show } from '../../errors';
+import { type BatchNormError, show } from '../../errors';
 import { attributeOf, isOperation, isOwnDomain, type Scope, scopesOf } from './model';
+import { refused } from './refused';
 import { ATTRIBUTE, type ModelProto, type NodeProto, type TensorProto, TensorSchema } from './schema';
 
 const ONNX_NAMES = { weight: 'scale', bias: 'B', running_mean: 'input_mean', running_var: 'input_var' } as const;
@@ -131,8 +132,4 @@ function constantOf(node: NodeProto): TensorProto | undefined {
 
 function notConstant(name: string, received: string): BatchNormError {
   return refused('an initializer or the output of a Constant', name, received);
-}
-
-function refused(what: string, name: string, received: string): BatchNormError {
-  return new BatchNormError('ERR_INVALID_ARGUMENT', `Expected ${what} for ${name} but received ${received}`);
 }

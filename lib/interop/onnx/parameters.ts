@@ -5,6 +5,7 @@ import type { HostValues, ParameterDType } from '../../dtype';
 import { BatchNormError, expected } from '../../errors';
 import { checkShape } from '../../shape';
 import { checkState, type LoadableEntry } from '../../state_dict';
+import { stateOf } from '../layer_or_state';
 import type { ParameterName } from './node';
 
 /** A state by our names, with `running_mean` and `running_var`, as `stateDict()` gives it. */
@@ -19,14 +20,15 @@ export interface Parameters {
 
 /** A copy of them; ones and zeros where there is no weight or bias. */
 export async function parametersOf(source: unknown, name: string): Promise<Parameters> {
-  const state = source instanceof BatchNorm ? await stateOf(source, name) : checkObject(source, name);
-  const { shape, dtype } = checkObject(state.running_mean, `running_mean of ${name}`);
+  if (source instanceof BatchNorm) checkTracks(source, name);
+  const state = await stateOf(source, name);
+  const { shape, dtype } = checkEntry(state.running_mean, `running_mean of ${name}`);
   const [channels, ...more] = checkShape(shape, `shape of running_mean of ${name}`);
   if (channels === undefined || channels < 1 || more.length > 0)
     throw expected('[C]', `shape of running_mean of ${name}`, shape, 'ERR_SHAPE');
   const isDouble = Object.values(state).some((entry) => (entry as { dtype?: unknown } | null)?.dtype === 'float64');
   const target = isDouble || dtype === 'float64' ? 'float64' : 'float32';
-  const names = ['running_mean', 'running_var', ...['weight', 'bias'].filter((parameter) => parameter in state)];
+  const names = ['running_mean', 'running_var', ...['weight', 'bias'].filter((parameter) => Object.hasOwn(state, parameter))];
   const { values } = checkState(state, names, true, channels, target, true);
   const constant = (value: number) => (target === 'float64' ? new Float64Array(channels) : new Float32Array(channels)).fill(value);
   return {
@@ -41,15 +43,15 @@ export async function parametersOf(source: unknown, name: string): Promise<Param
   };
 }
 
-async function stateOf(layer: BatchNorm, name: string): Promise<Record<string, unknown>> {
-  if (layer.runningMean !== null) return layer.stateDict();
+function checkTracks(layer: BatchNorm, name: string): void {
+  if (layer.runningMean !== null) return;
   const message = `Expected a layer with running statistics for ${name} but received ${layer}: what it computes depends on the batch`;
   throw new BatchNormError('ERR_INVALID_ARGUMENT', message);
 }
 
-function checkObject(value: unknown, name: string): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw expected(name.startsWith('running_mean') ? 'an object { dtype, shape, data }' : 'a BatchNorm or a state', name, value);
+function checkEntry(value: unknown, name: string): Partial<Record<keyof LoadableEntry, unknown>> {
+  if (typeof value === 'object' && value !== null) return value;
+  throw expected('an object { dtype, shape, data }', name, value);
 }
 
 /** A node's attributes. */

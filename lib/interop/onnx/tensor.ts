@@ -2,9 +2,10 @@
 
 import { create } from '@bufbuild/protobuf';
 import { bytesPerElement, type DType, type HostValues, type ParameterDType } from '../../dtype';
-import { BatchNormError } from '../../errors';
+import { checkRange } from '../float_values';
 import { type HalfDType, halfBits, halfValues } from '../half';
 import { readExternal } from './external';
+import { refused } from './refused';
 import { DATA_TYPE, EXTERNAL, type TensorProto, TensorSchema } from './schema';
 
 const DTYPE_NAMES = new Map(Object.entries(DATA_TYPE).map(([name, number]) => [number as number, name as DType]));
@@ -13,14 +14,14 @@ const DTYPE_NAMES = new Map(Object.entries(DATA_TYPE).map(([name, number]) => [n
 export function dtypeOf({ dataType }: TensorProto, name: string): DType {
   const dtype = DTYPE_NAMES.get(dataType);
   if (dtype !== undefined) return dtype;
-  throw refused('ERR_DTYPE', 'float32, float64, float16 or bfloat16', name, `ONNX's data type ${dataType}`);
+  throw refused('float32, float64, float16 or bfloat16', name, `ONNX's data type ${dataType}`, 'ERR_DTYPE');
 }
 
 /** The length of a parameter as its only dimension says it; how many elements there are is not looked at. */
 export function lengthOf({ dims }: TensorProto, name: string): number {
   const [length] = dims;
   if (dims.length === 1 && length! >= 1n && length! <= BigInt(Number.MAX_SAFE_INTEGER) / 8n) return Number(length);
-  throw refused('ERR_SHAPE', 'one dimension, of at least 1', name, `shape [${dims.slice(0, 8).join(', ')}]`);
+  throw refused('one dimension, of at least 1', name, `shape [${dims.slice(0, 8).join(', ')}]`, 'ERR_SHAPE');
 }
 
 /** A copy of the elements; no memory is taken before it is known that they are there. @param folder - the model's, where it is known. */
@@ -33,7 +34,7 @@ export async function readValues(
   const dtype = dtypeOf(tensor, name);
   const length = lengthOf(tensor, name);
   const elements = await elementsOf(tensor, dtype, length, folder, name);
-  return target === 'float64' ? Float64Array.from(elements) : Float32Array.from(elements);
+  return target === 'float64' ? new Float64Array(elements) : new Float32Array(elements);
 }
 
 async function elementsOf(
@@ -47,22 +48,21 @@ async function elementsOf(
   if (tensor.dataLocation === EXTERNAL) return decode(await readExternal(tensor, byteLength, folder, name), dtype);
   if (tensor.rawData.length > 0) {
     if (tensor.rawData.length === byteLength) return decode(tensor.rawData, dtype);
-    throw refused('ERR_SHAPE', `${byteLength} bytes of data`, name, `${tensor.rawData.length}`);
+    throw refused(`${byteLength} bytes of data`, name, `${tensor.rawData.length}`, 'ERR_SHAPE');
   }
   const elements = dtype === 'float32' ? tensor.floatData : dtype === 'float64' ? tensor.doubleData : tensor.int32Data;
-  if (elements.length !== length) throw refused('ERR_SHAPE', `${length} elements`, name, `${elements.length}`);
+  if (elements.length !== length) throw refused(`${length} elements`, name, `${elements.length}`, 'ERR_SHAPE');
   return isHalf(dtype) ? halfValues(Uint16Array.from(elements), dtype) : elements;
 }
 
 const isHalf = (dtype: DType): dtype is HalfDType => dtype === 'float16' || dtype === 'bfloat16';
 
-// ONNX's raw data is little-endian whatever the machine, and lies at any address.
+/** How raw data hold the elements: little-endian, as this machine does; half types as bits. */
+const ARRAYS = { float32: Float32Array, float64: Float64Array, float16: Uint16Array, bfloat16: Uint16Array } as const;
+
 function decode(bytes: Uint8Array, dtype: DType): ArrayLike<number> {
-  const size = bytesPerElement(dtype);
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const all = (read: (at: number) => number) => Array.from({ length: bytes.length / size }, (_, i) => read(i * size));
-  if (isHalf(dtype)) return halfValues(Uint16Array.from(all((at) => view.getUint16(at, true))), dtype);
-  return all(dtype === 'float64' ? (at) => view.getFloat64(at, true) : (at) => view.getFloat32(at, true));
+  const elements = new ARRAYS[dtype](new Uint8Array(bytes).buffer); // a copy: they lie at any address
+  return isHalf(dtype) ? halfValues(elements as Uint16Array, dtype) : elements;
 }
 
 /** A tensor of shape `dims`, one dimension when left out. */
@@ -71,28 +71,12 @@ export function tensorOf(name: string, values: HostValues, dtype: ParameterDType
   return create(TensorSchema, { name, dims: dims.map(BigInt), dataType: DATA_TYPE[dtype], rawData });
 }
 
-/** The elements as raw data, rounded to the type. What is too large for a half type is refused. */
+/** The elements as raw data, rounded to the type. @throws {BatchNormError} `ERR_DTYPE` where one would become infinite. */
 export function encodeChecked(values: HostValues, dtype: DType, name: string): Uint8Array {
-  const bytes = encode(values, dtype);
-  if (!isHalf(dtype)) return bytes;
-  const rounded = decode(bytes, dtype);
-  const lost = values.findIndex((value, i) => Number.isFinite(value) && !Number.isFinite(rounded[i]!));
-  if (lost < 0) return bytes;
-  throw refused('ERR_INVALID_ARGUMENT', `numbers that ${dtype}, the type in the model, can hold`, name, `${values[lost]}`);
+  return encode(checkRange(values, dtype, name), dtype);
 }
 
 function encode(values: HostValues, dtype: DType): Uint8Array {
-  const size = bytesPerElement(dtype);
-  const view = new DataView(new ArrayBuffer(values.length * size));
-  const numbers = isHalf(dtype) ? halfBits(values, dtype) : values;
-  for (let i = 0; i < numbers.length; ++i) {
-    if (dtype === 'float64') view.setFloat64(i * size, numbers[i]!, true);
-    else if (dtype === 'float32') view.setFloat32(i * size, numbers[i]!, true);
-    else view.setUint16(i * size, numbers[i]!, true);
-  }
-  return new Uint8Array(view.buffer);
-}
-
-function refused(code: 'ERR_INVALID_ARGUMENT' | 'ERR_SHAPE' | 'ERR_DTYPE', what: string, name: string, received: string): BatchNormError {
-  return new BatchNormError(code, `Expected ${what} for ${name} but received ${received}`);
+  const elements = isHalf(dtype) ? halfBits(values, dtype) : new ARRAYS[dtype](values);
+  return new Uint8Array(elements.buffer);
 }

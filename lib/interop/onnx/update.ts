@@ -3,6 +3,7 @@
 import { clearField, create } from '@bufbuild/protobuf';
 import { BatchNorm } from '../../batch_norm';
 import { BatchNormError, expected, show, wrongLength } from '../../errors';
+import { entriesByName } from '../by_name';
 import { valueInfo } from './builder';
 import { attributeOf, encodeModel, readModel, scopesOf } from './model';
 import { type Found, findNodes, originOf, PARAMETERS, type ParameterName, settingsOf } from './node';
@@ -20,14 +21,13 @@ import { dtypeOf, encodeChecked, lengthOf } from './tensor';
  * running statistics and no activation; a state (`await layer.stateDict()`) gives parameters and statistics only.
  * @returns the new model's bytes.
  * @throws {BatchNormError} by rejection: as {@link readBatchNorms}; `ERR_INVALID_ARGUMENT` for a name that no node or more than one has,
- * and for what does not fit the node's types; `ERR_SHAPE` for another number of channels.
+ * `ERR_DTYPE` for numbers beyond the range of the parameter's type, `ERR_SHAPE` for another number of channels.
  */
 export async function updateBatchNorms(
   source: string | URL | Uint8Array,
-  updates: ReadonlyMap<string, BatchNorm | OnnxState>,
+  updates: ReadonlyMap<string, BatchNorm | OnnxState> | Readonly<Record<string, BatchNorm | OnnxState>>,
 ): Promise<Uint8Array> {
-  if (!(updates instanceof Map)) throw expected('a Map', 'updates', updates);
-  const wanted = new Map(updates); // it may change while the file is read
+  const wanted = entriesByName(updates, 'layers or states by name', 'updates');
   const { model } = await readModel(source);
   const found = findNodes(model);
   const changes: [Found, Change][] = [];
