@@ -1,4 +1,5 @@
 import { Cell } from './cell';
+import { streamOf } from './device';
 import { BatchNormError } from './errors';
 import { type BackwardOptions, type BatchNormOptions, Layer, type LoadOptions } from './layer';
 import type { ForwardOptions } from './operands';
@@ -52,7 +53,8 @@ export class BatchNorm extends Layer {
    * @returns a new tensor of the input's shape and dtype, or `options.out`; the input itself with {@link BatchNormOptions.inPlace}.
    * @throws {BatchNormError} `ERR_SHAPE` where shapes do not fit or a training batch has one value per channel, `ERR_DTYPE`,
    * `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`, `ERR_DEVICE_MISMATCH`, `ERR_OUT_OF_MEMORY`, `ERR_CUDA`, `ERR_STATE` in a training pass with
-   * `momentum: null` that is captured. The layer is then as it was before, but for running statistics where a GPU failed between two kernels.
+   * `momentum: null` that is captured. The layer is then as it was before, but for running statistics, and what is written in place
+   * or to `options.out`, where a GPU failed between two kernels or virtual batches.
    */
   forward(input: Tensor, options?: ForwardOptions): Tensor {
     this.checkAlive();
@@ -88,6 +90,8 @@ export class BatchNorm extends Layer {
     checkOptions(options, ['stream']);
     const { running } = this.#cell;
     if (running === null) throw untracked();
+    running.check();
+    streamOf(this.device, options?.stream); // a wrong one is told before a batch is asked for
     const settings = measuring(this.settings);
     const moments = new PooledMoments(this.numFeatures);
     for await (const batch of checkBatches(batches)) {
@@ -99,9 +103,7 @@ export class BatchNorm extends Layer {
     const mean = moments.mean();
     const variance = moments.variance(this.runningVariance === 'unbiased');
     this.checkAlive();
-    running.mean.write(mean);
-    running.variance.write(variance);
-    running.batches = moments.batches;
+    running.replace(mean, variance, moments.batches);
   }
 
   /**

@@ -49,9 +49,7 @@ export class Cell {
   }
 
   #infer(call: Forward, running: RunningStatistics): Tensor {
-    const { device } = call.problem.settings;
-    const mean = checkTensor(running.mean, 'runningMean', device);
-    const variance = checkTensor(running.variance, 'runningVar', device);
+    const { mean, variance } = running.check();
     const whole = { ...call, problem: wholeBatch(call.problem) };
     const result = inferenceForward(whole, mean, variance);
     this.#save(whole, result, mean, variance);

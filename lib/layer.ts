@@ -57,7 +57,8 @@ export interface BatchNormOptions {
   /**
    * Ghost batches, for large ones: in training so many samples (entries of the first dimension) at most are normalized together (Hoffer, Hubara &
    * Soudry 2017, arXiv:1705.08741); all when left out. As if the layer were called with one part of the batch after the other, whose sizes differ by
-   * one at most: running statistics are updated and counted for each part.
+   * one at most: running statistics are updated and counted for each part. Eval mode divides nothing, unless it has no running statistics and
+   * uses the batch's.
    */
   virtualBatchSize?: number | null | undefined;
 }

@@ -7,9 +7,12 @@ import { COUNTER, checkStateOf, type LoadableEntry, type StateDict } from './sta
 import { checkTensor, type Tensor } from './tensor';
 import { checkBoolean, checkInteger, checkOptions } from './validate';
 
+/** Each of its steps has two tensors from the start: a mistaken number must not exhaust the process. */
+const LONGEST_HORIZON = 2 ** 16;
+
 /** What a {@link RecurrentBatchNorm} is made with. */
 export interface RecurrentBatchNormOptions extends BatchNormOptions {
-  /** T, the number of time steps that have running statistics of their own; later steps share those of the last one. */
+  /** T, the number of time steps that have running statistics of their own, at most 65536; later steps share those of the last one. */
   horizon: number;
 }
 
@@ -161,5 +164,7 @@ export class RecurrentBatchNorm extends Layer {
 // Before the layer is made, whose tensors are as many.
 function checkHorizon(options: unknown): number {
   if (typeof options !== 'object' || options === null) throw expected('an object with a horizon', 'options', options);
-  return checkInteger((options as { horizon?: unknown }).horizon, 'options.horizon', 1);
+  const horizon = checkInteger((options as { horizon?: unknown }).horizon, 'options.horizon', 1);
+  if (horizon <= LONGEST_HORIZON) return horizon;
+  throw expected(`at most ${LONGEST_HORIZON} time steps`, 'options.horizon', horizon);
 }

@@ -16,9 +16,8 @@ function batchesOf(sizes: readonly number[], mean: number, dtype: 'float32' | 'f
   return { tensors, statistics: batchStatistics(all, viewOf([all.length / C / 2, C, 2])), count: all.length / C };
 }
 
-function closeAll(tensor: Tensor, wanted: ArrayLike<number>, tolerance: number): void {
-  for (const [c, value] of tensor.readSync().entries())
-    expect(value).to.be.closeTo(wanted[c]!, tolerance * Math.max(1e-3, Math.abs(wanted[c]!)));
+function closeAll(tensor: Tensor, wanted: ArrayLike<number>, tolerance: (c: number) => number): void {
+  for (const [c, value] of tensor.readSync().entries()) expect(value, `[${c}]`).to.be.closeTo(wanted[c]!, tolerance(c));
 }
 
 describe('recalibration', () => {
@@ -36,13 +35,12 @@ describe('recalibration', () => {
           using layer = new BatchNorm(C, { dtype: parameters, runningVariance, device, momentum: null, activation: 'relu' });
           await layer.recalibrate(tensors);
           const tolerance = parameters === 'float64' ? 1e-12 : 1e-6;
-          closeAll(layer.runningMean!, Array.from(statistics.mean), tolerance);
           const factor = runningVariance === 'unbiased' ? count / (count - 1) : 1;
-          closeAll(
-            layer.runningVar!,
-            Array.from(statistics.variance, (v) => v * factor),
-            tolerance,
-          );
+          const variance = Array.from(statistics.variance, (v) => v * factor);
+          // What is measured of a mean is off by a part of the deviation; then it is stored.
+          const ofMean = (c: number) => tolerance * (Math.abs(statistics.mean[c]!) + Math.sqrt(variance[c]!));
+          closeAll(layer.runningMean!, Array.from(statistics.mean), ofMean);
+          closeAll(layer.runningVar!, variance, (c) => tolerance * variance[c]!);
           expect(layer.numBatchesTracked).to.equal(sizes.filter((size) => size > 0).length);
           expect(
             tensors.some(({ disposed }) => disposed),
@@ -109,6 +107,40 @@ describe('recalibration', () => {
     expect(layer.training).to.equal(false);
   });
 
+  it('replaces both statistics or none, where one of them was disposed alone', async () => {
+    using layer = new BatchNorm(C, { device });
+    using input = Tensor.from(normals(C * 8, 1), [8, C], { device });
+    await layer.recalibrate([input]);
+    const before = layer.runningMean!.readSync();
+    const lateBatches = async function* () {
+      yield input;
+      layer.runningVar!.dispose();
+    };
+    await expectRejection(layer.recalibrate(lateBatches()), 'ERR_DISPOSED', 'runningVar');
+    await expectRejection(layer.recalibrate([input]), 'ERR_DISPOSED', 'runningVar');
+    expectError(() => layer.resetRunningStats(), 'ERR_DISPOSED', 'runningVar');
+    expect(layer.runningMean!.readSync()).to.deep.equal(before);
+    expect(layer.numBatchesTracked).to.equal(1);
+  });
+
+  it('measures behind the work of the stream it is given', async () => {
+    using layer = new BatchNorm(C, { device, dtype: 'float64' });
+    using busy = new BatchNorm(C, { device, dtype: 'float64', affine: false }).eval();
+    using wanted = new BatchNorm(C, { device, dtype: 'float64' });
+    const stream = device.createStream();
+    const size = affordable(2 ** 16, 2 ** 10);
+    using input = Tensor.from(normals(C * size, 1), [size, C], { dtype: 'float64', device });
+    busy.runningVar!.write([1, 4, 9]);
+    using scaled = busy.forward(input);
+    await wanted.recalibrate([scaled]);
+    await device.synchronize();
+    using batch = Tensor.zeros([size, C], { dtype: 'float64', device });
+    await device.synchronize();
+    for (let i = 0; i < 8; ++i) busy.forward(input, { out: batch, stream });
+    await layer.recalibrate([batch], { stream });
+    expect(layer.runningVar!.readSync()).to.deep.equal(wanted.runningVar!.readSync());
+  });
+
   it('leaves no memory behind, also where it fails', async () => {
     const layer = new BatchNorm(C, { device });
     using input = Tensor.from(normals(C * 8, 1), [8, C], { device });
@@ -154,6 +186,13 @@ describe('recalibration', () => {
 
     using untracked = new BatchNorm(C, { device, trackRunningStats: false });
     await expectRejection(untracked.recalibrate([input]), 'ERR_STATE', 'trackRunningStats');
+    let asked = false;
+    const watched = (function* () {
+      asked = true;
+      yield input;
+    })();
+    await expectRejection(layer.recalibrate(watched, { stream: 3 } as object), 'ERR_INVALID_ARGUMENT', 'options.stream');
+    expect(asked, 'for a batch').to.equal(false);
     const gone = new BatchNorm(C, { device } satisfies BatchNormOptions);
     const underWay = gone.recalibrate([input]);
     gone.dispose();

@@ -146,6 +146,7 @@ describe('RecurrentBatchNorm', () => {
       const options = { horizon, device } as unknown as RecurrentBatchNormOptions;
       expectError(() => new RecurrentBatchNorm(C, options), 'ERR_INVALID_ARGUMENT', 'a positive integer', 'options.horizon');
     }
+    expectError(() => recurrentOf({ horizon: 2 ** 32 }), 'ERR_INVALID_ARGUMENT', 'at most 65536', 'options.horizon');
     expectError(() => new RecurrentBatchNorm(C, undefined as unknown as RecurrentBatchNormOptions), 'ERR_INVALID_ARGUMENT', 'horizon');
     expectError(() => new BatchNorm(C, { device, horizon: 3 } as object), 'ERR_INVALID_ARGUMENT', `'horizon'`);
     const recurrent = recurrentOf();
