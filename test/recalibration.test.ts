@@ -107,6 +107,24 @@ describe('recalibration', () => {
     expect(layer.training).to.equal(false);
   });
 
+  it('takes ghost batches together', async () => {
+    using layer = new BatchNorm(C, { device, dtype: 'float64', virtualBatchSize: 2 });
+    using plain = new BatchNorm(C, { device, dtype: 'float64' });
+    using input = Tensor.from(normals(C * 8, 1), [8, C], { dtype: 'float64', device });
+    await layer.recalibrate([input]);
+    await plain.recalibrate([input]);
+    expect(await layer.stateDict()).to.deep.equal(await plain.stateDict());
+  });
+
+  it('knows means between two floats', async () => {
+    const values = [1e6, 1e6, 1e6, 1e6 + 0.0625, 1e6, 1e6 + 0.0625, 1e6 + 0.0625, 1e6 + 0.0625];
+    const batches = [values.slice(0, 4), values.slice(4)].map((half) => Tensor.from(half, [4, 1], { device }));
+    using layer = new BatchNorm(1, { device, runningVariance: 'biased' });
+    await layer.recalibrate(batches);
+    expect(layer.runningVar!.readSync()[0]).to.be.closeTo(0.03125 ** 2, 1e-8);
+    for (const batch of batches) batch.dispose();
+  });
+
   it('replaces both statistics or none, where one of them was disposed alone', async () => {
     using layer = new BatchNorm(C, { device });
     using input = Tensor.from(normals(C * 8, 1), [8, C], { device });
@@ -196,7 +214,13 @@ describe('recalibration', () => {
     const gone = new BatchNorm(C, { device } satisfies BatchNormOptions);
     const underWay = gone.recalibrate([input]);
     gone.dispose();
-    await expectRejection(underWay, 'ERR_DISPOSED');
+    await expectRejection(underWay, 'ERR_DISPOSED', 'a BatchNorm that is not disposed');
+    const goneLate = new BatchNorm(C, { device });
+    const last = async function* () {
+      yield input;
+      goneLate.dispose();
+    };
+    await expectRejection(goneLate.recalibrate(last()), 'ERR_DISPOSED', 'a BatchNorm that is not disposed');
     await expectRejection(gone.recalibrate([input]), 'ERR_DISPOSED');
     expectError(() => gone.forward(input), 'ERR_DISPOSED');
   });

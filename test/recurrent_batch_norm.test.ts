@@ -132,6 +132,45 @@ describe('RecurrentBatchNorm', () => {
     }
   });
 
+  it('loads a state that lacks something, as it is told', async () => {
+    using recurrent = recurrentOf();
+    using input = inputOf(1);
+    for (let t = 0; t < HORIZON; ++t) recurrent.forward(input, t).dispose();
+    const { num_batches_tracked: _, ...old } = await recurrent.stateDict();
+    recurrent.loadStateDict(old);
+    expect(recurrent.numBatchesTracked).to.deep.equal([0, 0, 0]);
+    const { weight } = old;
+    recurrent.loadStateDict({ weight: weight!, more: weight! }, { strict: false });
+    recurrent.weight!.write(normals(C, 50));
+    const before = recurrent.weight!.readSync();
+    recurrent.runningVar![1]!.dispose();
+    expectError(() => recurrent.loadStateDict(old), 'ERR_DISPOSED', 'running_var');
+    expect(recurrent.weight!.readSync(), 'nothing was touched').to.deep.equal(before);
+  });
+
+  it('leaves no memory behind: where there is not enough for it, and when it is disposed', () => {
+    const channels = 2 ** 16;
+    const bytes = 4 * channels;
+    const make = () => new RecurrentBatchNorm(channels, { horizon: 2, device });
+    using input = Tensor.zeros([2, channels], { device });
+    device.emptyCache();
+    const { live, limit } = device.memory();
+    try {
+      for (let tensors = 0; tensors < 6; ++tensors) {
+        device.emptyCache();
+        device.setMemoryLimit(live + tensors * bytes + bytes / 2);
+        expectError(make, 'ERR_OUT_OF_MEMORY');
+        expect(device.memory().live, `with room for ${tensors}`).to.equal(live);
+      }
+    } finally {
+      device.setMemoryLimit(limit);
+    }
+    const recurrent = make();
+    for (const step of [0, 1, 5]) recurrent.forward(input, step).dispose();
+    recurrent.dispose();
+    expect(device.memory().live).to.equal(live);
+  });
+
   it('goes back to the start', async () => {
     using recurrent = recurrentOf();
     using fresh = recurrentOf();

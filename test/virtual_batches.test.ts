@@ -156,6 +156,14 @@ describe('ghost batches', () => {
     }
   });
 
+  it('have an axis that counts from the end', () => {
+    const [fromEnd, fromBegin] = [-1, 2].map((axis) => layersOf(3, { virtualBatchSize: 2, axis })[0]!);
+    const x = normals(60, 1);
+    expect(pass(fromEnd!, [4, 5, 3], 'float32', x, null, x)).to.deep.equal(pass(fromBegin!, [4, 5, 3], 'float32', x, null, x));
+    fromEnd!.dispose();
+    fromBegin!.dispose();
+  });
+
   it('go in place', () => {
     const x = normals(60, 1);
     const dy = normals(60, 2);
@@ -247,6 +255,9 @@ describe('ghost batches', () => {
     expect(`${layer}`).to.include('virtualBatchSize: 1');
     using flat = Tensor.zeros([4, 3], { device });
     expectError(() => layer.forward(flat), 'ERR_SHAPE', 'more than 1 value per channel', '[ 4, 3 ]', '4 virtual batches');
+    using pairs = new BatchNorm(3, { device, virtualBatchSize: 2 });
+    using three = Tensor.zeros([3, 3], { device }); // parts of 1 and 2
+    expectError(() => pairs.forward(three), 'ERR_SHAPE', 'more than 1 value per channel', '2 virtual batches');
     using first = new BatchNorm(3, { device, virtualBatchSize: 2, axis: 0 });
     using channelsFirst = Tensor.zeros([3, 4], { device });
     expectError(() => first.forward(channelsFirst), 'ERR_SHAPE', 'virtualBatchSize', 'axis 0');
