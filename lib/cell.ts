@@ -21,10 +21,10 @@ export class Cell {
 
   /** A pass in training mode, or in eval mode: with running statistics where there are any. */
   forward(call: Forward, training: boolean, momentum: number | null, unbiased: boolean): Tensor {
-    if (!training && this.running !== null) return this.#infer(call, this.running);
+    const { running } = this;
+    if (!training && running !== null) return this.#infer(call, running);
     const { problem } = call;
     checkBatch(problem);
-    const running = training ? this.running : null;
     const result = trainingForward(call, running === null ? null : running.update(momentum, unbiased));
     this.#save(call, result, null, null);
     if (problem.outer * problem.inner > 0) running?.countBatches(problem.parts);

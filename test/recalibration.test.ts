@@ -221,6 +221,16 @@ describe('recalibration', () => {
       goneLate.dispose();
     };
     await expectRejection(goneLate.recalibrate(last()), 'ERR_DISPOSED', 'a BatchNorm that is not disposed');
+    const goneBetween = new BatchNorm(C, { device });
+    let given = 0;
+    const batches = function* () {
+      while (++given < 5) {
+        if (given === 2) goneBetween.dispose();
+        yield input;
+      }
+    };
+    await expectRejection(goneBetween.recalibrate(batches()), 'ERR_DISPOSED');
+    expect(given, 'no batch is asked for in vain').to.equal(2);
     await expectRejection(gone.recalibrate([input]), 'ERR_DISPOSED');
     expectError(() => gone.forward(input), 'ERR_DISPOSED');
   });

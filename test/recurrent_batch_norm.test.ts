@@ -91,6 +91,17 @@ describe('RecurrentBatchNorm', () => {
     expect(take(recurrent.forward(input, 1000))).to.deep.equal(take(last.forward(input)));
   });
 
+  it('notices that a later step changed the statistics that a saved one was given', () => {
+    using recurrent = recurrentOf().eval();
+    using input = inputOf(1);
+    recurrent.forward(input, HORIZON, { saveForBackward: true }).dispose();
+    recurrent
+      .train()
+      .forward(input, HORIZON + 1)
+      .dispose();
+    expectError(() => recurrent.backward(input, HORIZON), 'ERR_STATE', 'mean', 'changed');
+  });
+
   it('keeps no statistics where it is told so', () => {
     using recurrent = recurrentOf({ trackRunningStats: false, affine: false });
     expect(recurrent.runningMean).to.equal(null);
