@@ -40,7 +40,7 @@ for (const [name, layer] of layers) {
   const [n, height, width] = SHAPE;
   const input = wave(n * numFeatures * height * width, 0.5);
   const output = await layer.forward(Tensor.from(input, [n, numFeatures, height, width])).read();
-  const exact = expected(input, await readStateDict(file, { prefix: name }), numFeatures);
+  const exact = expected(input, await readStateDict(file, name), numFeatures);
   const scale = exact.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const error = exact.reduce((most, value, i) => Math.max(most, Math.abs(value - output[i])), 0) / scale;
   console.log(

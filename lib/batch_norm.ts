@@ -1,9 +1,8 @@
 import { Cell } from './cell';
-import { BatchNormError } from './errors';
 import { type BackwardOptions, type BatchNormOptions, Layer, type LoadOptions } from './layer';
 import type { ForwardOptions } from './operands';
 import type { Gradients } from './operations';
-import { checkBatches, measuring, PooledMoments, type RecalibrateOptions } from './recalibration';
+import type { RecalibrateOptions } from './recalibration';
 import { COUNTER, checkState, type LoadableEntry, type StateDict } from './state_dict';
 import { checkTensor, type Tensor } from './tensor';
 import { checkBoolean, checkOptions } from './validate';
@@ -52,7 +51,8 @@ export class BatchNorm extends Layer {
    * @returns a new tensor of the input's shape and dtype, or `options.out`; the input itself with {@link BatchNormOptions.inPlace}.
    * @throws {BatchNormError} `ERR_SHAPE` where shapes do not fit or a training batch has one value per channel, `ERR_DTYPE`,
    * `ERR_INVALID_ARGUMENT`, `ERR_DISPOSED`, `ERR_DEVICE_MISMATCH`, `ERR_OUT_OF_MEMORY`, `ERR_CUDA`, `ERR_STATE` in a training pass with
-   * `momentum: null` that is captured. The layer is then as it was before, but for running statistics where a GPU failed between two kernels.
+   * `momentum: null` that is captured. The layer is then as it was before, but for running statistics, and what is written in place
+   * or to `options.out`, where a GPU failed between two kernels or virtual batches.
    */
   forward(input: Tensor, options?: ForwardOptions): Tensor {
     this.checkAlive();
@@ -85,23 +85,7 @@ export class BatchNorm extends Layer {
    */
   async recalibrate(batches: Iterable<Tensor> | AsyncIterable<Tensor>, options?: RecalibrateOptions): Promise<void> {
     this.checkAlive();
-    checkOptions(options, ['stream']);
-    const { running } = this.#cell;
-    if (running === null) throw untracked();
-    const settings = measuring(this.settings);
-    const moments = new PooledMoments(this.numFeatures);
-    for await (const batch of checkBatches(batches)) {
-      this.checkAlive();
-      checkTensor(batch, 'batches', this.device);
-      const tensor = batch as Tensor;
-      await moments.add(this.problemOf(tensor, settings, 'batches'), tensor, options?.stream);
-    }
-    const mean = moments.mean();
-    const variance = moments.variance(this.runningVariance === 'unbiased');
-    this.checkAlive();
-    running.mean.write(mean);
-    running.variance.write(variance);
-    running.batches = moments.batches;
+    await this.recalibrateIn(this.#cell.running, batches, options);
   }
 
   /**
@@ -148,8 +132,4 @@ export class BatchNorm extends Layer {
     const all = { weight: this.weight, bias: this.bias, running_mean: this.runningMean, running_var: this.runningVar };
     return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, Tensor] => entry[1] !== null));
   }
-}
-
-function untracked(): BatchNormError {
-  return new BatchNormError('ERR_STATE', 'Expected running statistics to recalibrate but the layer was made with trackRunningStats: false');
 }

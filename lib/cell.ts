@@ -21,10 +21,10 @@ export class Cell {
 
   /** A pass in training mode, or in eval mode: with running statistics where there are any. */
   forward(call: Forward, training: boolean, momentum: number | null, unbiased: boolean): Tensor {
-    if (!training && this.running !== null) return this.#infer(call, this.running);
+    const { running } = this;
+    if (!training && running !== null) return this.#infer(call, running);
     const { problem } = call;
     checkBatch(problem);
-    const running = training ? this.running : null;
     const result = trainingForward(call, running === null ? null : running.update(momentum, unbiased));
     this.#save(call, result, null, null);
     if (problem.outer * problem.inner > 0) running?.countBatches(problem.parts);
@@ -49,9 +49,7 @@ export class Cell {
   }
 
   #infer(call: Forward, running: RunningStatistics): Tensor {
-    const { device } = call.problem.settings;
-    const mean = checkTensor(running.mean, 'runningMean', device);
-    const variance = checkTensor(running.variance, 'runningVar', device);
+    const { mean, variance } = running.check();
     const whole = { ...call, problem: wholeBatch(call.problem) };
     const result = inferenceForward(whole, mean, variance);
     this.#save(whole, result, mean, variance);

@@ -26,7 +26,7 @@ export {
   type VariantOptions,
 } from './functional';
 export { Graph, type LaunchOptions } from './graph';
-export { type BackwardOptions, type BatchNormOptions, Layer, type LoadOptions } from './layer';
+export type { BackwardOptions, BatchNormOptions, Layer, LoadOptions } from './layer';
 export { Mask } from './mask';
 export type { ForwardOptions } from './operands';
 export type { Gradients } from './operations';

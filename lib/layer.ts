@@ -8,6 +8,7 @@ import { BatchNormError, expected } from './errors';
 import { checkForward, checkRunningVariance, type ForwardOptions } from './operands';
 import type { Gradients } from './operations';
 import { checkSettings, type Problem, problemOf, type Settings } from './problem';
+import { checkBatches, measuring, PooledMoments, type RecalibrateOptions } from './recalibration';
 import { checkRenorm, checkRenormTracks, type Renorm } from './renorm';
 import { RunningStatistics } from './running_statistics';
 import type { Storage } from './storage';
@@ -57,7 +58,8 @@ export interface BatchNormOptions {
   /**
    * Ghost batches, for large ones: in training so many samples (entries of the first dimension) at most are normalized together (Hoffer, Hubara &
    * Soudry 2017, arXiv:1705.08741); all when left out. As if the layer were called with one part of the batch after the other, whose sizes differ by
-   * one at most: running statistics are updated and counted for each part.
+   * one at most: running statistics are updated and counted for each part. Eval mode divides nothing, unless it has no running statistics and
+   * uses the batch's.
    */
   virtualBatchSize?: number | null | undefined;
 }
@@ -161,7 +163,8 @@ export abstract class Layer implements Disposable {
     }
   }
 
-  /** Limits of batch renormalization; null: none. May be set, which training from the next pass on heeds: the paper raises them by and by. */
+  /** Limits of batch renormalization; null: none. May be set, which training from the next pass on heeds, though not a graph that
+   * was captured: the paper raises them by and by. */
   get renorm(): Renorm | null {
     return this.#settings.renorm;
   }
@@ -238,11 +241,6 @@ export abstract class Layer implements Disposable {
     return this.toString();
   }
 
-  /** @internal */
-  protected get settings(): Settings {
-    return this.#settings;
-  }
-
   /** @internal All that hold a saved pass. */
   protected abstract cells(): Iterable<Cell>;
 
@@ -255,7 +253,7 @@ export abstract class Layer implements Disposable {
   protected forwardIn(cell: Cell, input: Tensor, options: ForwardOptions | undefined): Tensor {
     checkOptions(options, FORWARD_OPTIONS);
     checkTensor(input, 'input', this.device);
-    const problem = this.problemOf(input, this.#settings, 'input');
+    const problem = this.#problemOf(input, this.#settings, 'input');
     const weight = this.#own(this.weight, 'weight');
     const bias = this.#own(this.bias, 'bias');
     const call = checkForward(problem, input, weight, bias, options, this.#training);
@@ -269,7 +267,30 @@ export abstract class Layer implements Disposable {
   }
 
   /** @internal */
-  protected problemOf(input: Tensor, settings: Settings, name: string): Problem {
+  protected async recalibrateIn(
+    running: RunningStatistics | null,
+    batches: Iterable<Tensor> | AsyncIterable<Tensor>,
+    options: RecalibrateOptions | undefined,
+  ): Promise<void> {
+    checkOptions(options, ['stream']);
+    if (running === null) throw untracked();
+    running.check();
+    streamOf(this.device, options?.stream); // a wrong one is told before a batch is asked for
+    const settings = measuring(this.#settings);
+    const moments = new PooledMoments(this.numFeatures);
+    for await (const batch of checkBatches(batches)) {
+      this.checkAlive();
+      checkTensor(batch, 'batches', this.device);
+      const tensor = batch as Tensor;
+      await moments.add(this.#problemOf(tensor, settings, 'batches'), tensor, options?.stream);
+    }
+    const mean = moments.mean();
+    const variance = moments.variance(this.runningVariance === 'unbiased');
+    this.checkAlive();
+    running.replace(mean, variance, moments.batches);
+  }
+
+  #problemOf(input: Tensor, settings: Settings, name: string): Problem {
     const problem = problemOf(settings, input);
     if (problem.channels === this.numFeatures) return problem;
     throw expected(`${this.numFeatures} channels at axis ${this.axis}`, name, input, 'ERR_SHAPE');
@@ -285,6 +306,10 @@ export abstract class Layer implements Disposable {
   #own(tensor: Tensor | null, name: string): Storage | null {
     return tensor && checkTensor(tensor, name, this.device);
   }
+}
+
+function untracked(): BatchNormError {
+  return new BatchNormError('ERR_STATE', 'Expected running statistics to recalibrate but the layer was made with trackRunningStats: false');
 }
 
 function checkAffine(affine: unknown): { weight: boolean; bias: boolean } {

@@ -5,6 +5,7 @@
 
 import { DTYPE_CODES, type NativeBuffer, type NativeStream } from './addon';
 import { countWrite } from './capture';
+import type { Device } from './device';
 import { bytesPerElement } from './dtype';
 import type { Problem } from './problem';
 import type { Storage } from './storage';
@@ -110,10 +111,9 @@ export function trainingForward(call: Forward, running: RunningUpdate | null): F
         settings.renorm,
         part,
       );
+      if (index === 0) countWrites(settings.device, [call.outStorage, mean, variance]); // those of later parts may fail
     }
-    if (mean !== null) countWrite(settings.device, mean);
-    if (variance !== null) countWrite(settings.device, variance);
-    return { output: outputTensor(call, output), statistics, mask };
+    return { output: call.out ?? dataTensor(problem, output), statistics, mask };
   } catch (error) {
     memory.release();
     throw error;
@@ -145,7 +145,8 @@ export function inferenceForward(call: Forward, mean: Storage, variance: Storage
       output.native,
       native(mask),
     );
-    return { output: outputTensor(call, output), statistics: null, mask };
+    countWrites(settings.device, [call.outStorage]);
+    return { output: call.out ?? dataTensor(problem, output), statistics: null, mask };
   } catch (error) {
     memory.release();
     throw error;
@@ -229,10 +230,8 @@ function allocateMask(memory: Claim, { problem, residual, save }: Forward): Stor
   return bytes > 0 ? memory.allocate(problem, bytes) : null;
 }
 
-function outputTensor(call: Forward, storage: Storage): Tensor {
-  if (call.out === null) return dataTensor(call.problem, storage);
-  countWrite(call.problem.settings.device, storage);
-  return call.out;
+function countWrites(device: Device, written: readonly (Storage | null)[]): void {
+  for (const storage of written) if (storage !== null) countWrite(device, storage);
 }
 
 function dataBytes({ outer, channels, inner, dtype }: Problem): number {

@@ -3,13 +3,18 @@ import { expected } from './errors';
 import { type BackwardOptions, type BatchNormOptions, Layer, type LoadOptions } from './layer';
 import type { ForwardOptions } from './operands';
 import type { Gradients } from './operations';
+import type { RecalibrateOptions } from './recalibration';
+import type { RunningStatistics } from './running_statistics';
 import { COUNTER, checkStateOf, type LoadableEntry, type StateDict } from './state_dict';
 import { checkTensor, type Tensor } from './tensor';
 import { checkBoolean, checkInteger, checkOptions } from './validate';
 
+/** Each of its steps has two tensors from the start: a mistaken number must not exhaust the process. */
+const LONGEST_HORIZON = 2 ** 16;
+
 /** What a {@link RecurrentBatchNorm} is made with. */
 export interface RecurrentBatchNormOptions extends BatchNormOptions {
-  /** T, the number of time steps that have running statistics of their own; later steps share those of the last one. */
+  /** T, the number of time steps that have running statistics of their own, at most 65536; later steps share those of the last one. */
   horizon: number;
 }
 
@@ -78,6 +83,19 @@ export class RecurrentBatchNorm extends Layer {
   }
 
   /**
+   * Replaces the running statistics of one time step by the mean and variance of all values of all `batches`, as {@link BatchNorm.recalibrate} does.
+   * What reaches a step depends on those before it, so the first goes first.
+   *
+   * @param batches - inputs of that step.
+   * @param step - the time step; those from the horizon on are one.
+   * @throws {BatchNormError} by rejection, as {@link BatchNorm.recalibrate}.
+   */
+  async recalibrate(batches: Iterable<Tensor> | AsyncIterable<Tensor>, step: number, options?: RecalibrateOptions): Promise<void> {
+    this.checkAlive();
+    await this.recalibrateIn(this.#runningAt(checkInteger(step, 'step', 0)), batches, options);
+  }
+
+  /**
    * Resolves to a copy of parameters and statistics as they are when the work queued so far is done: `weight` and `bias`, `[C]`; `running_mean`
    * and `running_var`, `[T, C]`; `num_batches_tracked`, `[T]`.
    *
@@ -130,9 +148,13 @@ export class RecurrentBatchNorm extends Layer {
   #cell(step: number): Cell {
     const known = this.#cells.get(step);
     if (known !== undefined) return known;
-    const cell = new Cell(this.running[Math.min(step, this.horizon - 1)] ?? null);
+    const cell = new Cell(this.#runningAt(step));
     this.#cells.set(step, cell);
     return cell;
+  }
+
+  #runningAt(step: number): RunningStatistics | null {
+    return this.running[Math.min(step, this.horizon - 1)] ?? null;
   }
 
   // By the names of a state, as rows of one tensor.
@@ -158,12 +180,10 @@ export class RecurrentBatchNorm extends Layer {
   }
 }
 
-const LONGEST_HORIZON = 2 ** 20; // each of its steps has tensors of its own
-
 // Before the layer is made, whose tensors are as many.
 function checkHorizon(options: unknown): number {
   if (typeof options !== 'object' || options === null) throw expected('an object with a horizon', 'options', options);
   const horizon = checkInteger((options as { horizon?: unknown }).horizon, 'options.horizon', 1);
   if (horizon <= LONGEST_HORIZON) return horizon;
-  throw expected(`at most ${LONGEST_HORIZON} steps`, 'options.horizon', horizon);
+  throw expected(`at most ${LONGEST_HORIZON} time steps`, 'options.horizon', horizon);
 }

@@ -1,8 +1,9 @@
 import { captureOf } from './capture';
 import type { Device } from './device';
-import type { ParameterDType } from './dtype';
+import type { NumericArray, ParameterDType } from './dtype';
 import { BatchNormError } from './errors';
 import type { RunningUpdate } from './operations';
+import type { Storage } from './storage';
 import { checkTensor, Tensor } from './tensor';
 
 /** Running mean and variance of a layer, or of one time step of it, and the number of batches that are in them. */
@@ -23,13 +24,17 @@ export class RunningStatistics {
     }
   }
 
+  /** Their storages. @throws {BatchNormError} `ERR_DISPOSED` where one of them was disposed alone. */
+  check(): { mean: Storage; variance: Storage } {
+    const { device } = this.mean;
+    return { mean: checkTensor(this.mean, 'runningMean', device), variance: checkTensor(this.variance, 'runningVar', device) };
+  }
+
   /** What a training pass does to them. */
   update(momentum: number | null, unbiased: boolean): RunningUpdate {
     const { device } = this.mean;
     if (momentum === null && captureOf(device) !== undefined) throw cumulativeCapture();
-    const mean = checkTensor(this.mean, 'runningMean', device);
-    const variance = checkTensor(this.variance, 'runningVar', device);
-    return { mean, variance, momentum, batches: this.batches, unbiased };
+    return { ...this.check(), momentum, batches: this.batches, unbiased };
   }
 
   /** What a graph repeats is counted when it is launched. */
@@ -42,11 +47,17 @@ export class RunningStatistics {
     else capture.atLaunch.push(count);
   }
 
+  /** Both or, where one of the tensors was disposed, none. */
+  replace(mean: NumericArray, variance: NumericArray, batches: number): void {
+    this.check();
+    this.mean.write(mean);
+    this.variance.write(variance);
+    this.batches = batches;
+  }
+
   reset(): void {
     const channels = this.mean.size;
-    this.mean.write(new Float32Array(channels));
-    this.variance.write(new Float32Array(channels).fill(1));
-    this.batches = 0;
+    this.replace(new Float32Array(channels), new Float32Array(channels).fill(1), 0);
   }
 
   dispose(): void {

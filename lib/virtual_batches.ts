@@ -58,7 +58,11 @@ const ALIGNMENT = 64; // of the part of a mask that follows another
 
 function maskBytesOfPart({ settings, parts, samples, outer, channels, inner, dtype }: Problem, residual: boolean): number {
   const { backend, dtype: parameterDtype, activation } = settings;
-  const largest = parts === 1 ? outer : Math.ceil(samples / parts) * (outer / samples);
-  const bytes = backend.native.maskBytes(largest, channels, inner, DTYPE_CODES[dtype], DTYPE_CODES[parameterDtype], activation, residual);
-  return parts === 1 ? bytes : Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+  const bytesOf = (rows: number) =>
+    backend.native.maskBytes(rows, channels, inner, DTYPE_CODES[dtype], DTYPE_CODES[parameterDtype], activation, residual);
+  if (parts === 1) return bytesOf(outer);
+  // Both sizes that parts have are asked for, because cuDNN promises nothing of what it wants for the smaller one.
+  const rows = outer / samples;
+  const bytes = Math.max(bytesOf(Math.floor(samples / parts) * rows), bytesOf(Math.ceil(samples / parts) * rows));
+  return Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
 }

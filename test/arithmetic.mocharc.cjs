@@ -12,6 +12,8 @@ module.exports = {
     'test/gradient.test.ts',
     'test/in_place.test.ts',
     'test/property.test.ts',
+    'test/renorm.test.ts',
     'test/vectors.test.ts',
+    'test/virtual_batches.test.ts',
   ],
 };

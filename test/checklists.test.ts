@@ -390,7 +390,7 @@ describe('checklists of other frameworks', () => {
       'keras test_trainable_behavior': shown('checklists', 'Keras test_trainable_behavior'),
       'keras test_large_value_within_autocast_scope': shown('checklists', 'Keras test_large_value_within_autocast_scope'),
       'keras test_masked_broadcast_normalization': shown('checklists', 'Keras test_masked_broadcast_normalization'),
-      'keras test_renorm_*': none('batch renormalization is not offered'),
+      'keras test_renorm_*': shown('renorm', 'is plain batch norm with γ·r and β + γ·d, forward and backward'),
       'keras nn_test.test_moments': shown('checklists', 'Keras nn_test.test_moments'),
       'flax test_batch_norm': shown('checklists', 'Flax test_batch_norm'),
       'flax use_fast_variance=False variants (layer/instance norm, same code path)': shown('checklists', 'Flax use_fast_variance=False'),

@@ -16,9 +16,8 @@ function batchesOf(sizes: readonly number[], mean: number, dtype: 'float32' | 'f
   return { tensors, statistics: batchStatistics(all, viewOf([all.length / C / 2, C, 2])), count: all.length / C };
 }
 
-function closeAll(tensor: Tensor, wanted: ArrayLike<number>, tolerance: number): void {
-  for (const [c, value] of tensor.readSync().entries())
-    expect(value).to.be.closeTo(wanted[c]!, tolerance * Math.max(1e-3, Math.abs(wanted[c]!)));
+function closeAll(tensor: Tensor, wanted: ArrayLike<number>, tolerance: (c: number) => number): void {
+  for (const [c, value] of tensor.readSync().entries()) expect(value, `[${c}]`).to.be.closeTo(wanted[c]!, tolerance(c));
 }
 
 describe('recalibration', () => {
@@ -36,13 +35,12 @@ describe('recalibration', () => {
           using layer = new BatchNorm(C, { dtype: parameters, runningVariance, device, momentum: null, activation: 'relu' });
           await layer.recalibrate(tensors);
           const tolerance = parameters === 'float64' ? 1e-12 : 1e-6;
-          closeAll(layer.runningMean!, Array.from(statistics.mean), tolerance);
           const factor = runningVariance === 'unbiased' ? count / (count - 1) : 1;
-          closeAll(
-            layer.runningVar!,
-            Array.from(statistics.variance, (v) => v * factor),
-            tolerance,
-          );
+          const variance = Array.from(statistics.variance, (v) => v * factor);
+          // What is measured of a mean is off by a part of the deviation; then it is stored.
+          const ofMean = (c: number) => tolerance * (Math.abs(statistics.mean[c]!) + Math.sqrt(variance[c]!));
+          closeAll(layer.runningMean!, Array.from(statistics.mean), ofMean);
+          closeAll(layer.runningVar!, variance, (c) => tolerance * variance[c]!);
           expect(layer.numBatchesTracked).to.equal(sizes.filter((size) => size > 0).length);
           expect(
             tensors.some(({ disposed }) => disposed),
@@ -109,6 +107,58 @@ describe('recalibration', () => {
     expect(layer.training).to.equal(false);
   });
 
+  it('takes ghost batches together', async () => {
+    using layer = new BatchNorm(C, { device, dtype: 'float64', virtualBatchSize: 2 });
+    using plain = new BatchNorm(C, { device, dtype: 'float64' });
+    using input = Tensor.from(normals(C * 8, 1), [8, C], { dtype: 'float64', device });
+    await layer.recalibrate([input]);
+    await plain.recalibrate([input]);
+    expect(await layer.stateDict()).to.deep.equal(await plain.stateDict());
+  });
+
+  it('knows means between two floats', async () => {
+    const values = [1e6, 1e6, 1e6, 1e6 + 0.0625, 1e6, 1e6 + 0.0625, 1e6 + 0.0625, 1e6 + 0.0625];
+    const batches = [values.slice(0, 4), values.slice(4)].map((half) => Tensor.from(half, [4, 1], { device }));
+    using layer = new BatchNorm(1, { device, runningVariance: 'biased' });
+    await layer.recalibrate(batches);
+    expect(layer.runningVar!.readSync()[0]).to.be.closeTo(0.03125 ** 2, 1e-8);
+    for (const batch of batches) batch.dispose();
+  });
+
+  it('replaces both statistics or none, where one of them was disposed alone', async () => {
+    using layer = new BatchNorm(C, { device });
+    using input = Tensor.from(normals(C * 8, 1), [8, C], { device });
+    await layer.recalibrate([input]);
+    const before = layer.runningMean!.readSync();
+    const lateBatches = async function* () {
+      yield input;
+      layer.runningVar!.dispose();
+    };
+    await expectRejection(layer.recalibrate(lateBatches()), 'ERR_DISPOSED', 'runningVar');
+    await expectRejection(layer.recalibrate([input]), 'ERR_DISPOSED', 'runningVar');
+    expectError(() => layer.resetRunningStats(), 'ERR_DISPOSED', 'runningVar');
+    expect(layer.runningMean!.readSync()).to.deep.equal(before);
+    expect(layer.numBatchesTracked).to.equal(1);
+  });
+
+  it('measures behind the work of the stream it is given', async () => {
+    using layer = new BatchNorm(C, { device, dtype: 'float64' });
+    using busy = new BatchNorm(C, { device, dtype: 'float64', affine: false }).eval();
+    using wanted = new BatchNorm(C, { device, dtype: 'float64' });
+    const stream = device.createStream();
+    const size = affordable(2 ** 16, 2 ** 10);
+    using input = Tensor.from(normals(C * size, 1), [size, C], { dtype: 'float64', device });
+    busy.runningVar!.write([1, 4, 9]);
+    using scaled = busy.forward(input);
+    await wanted.recalibrate([scaled]);
+    await device.synchronize();
+    using batch = Tensor.zeros([size, C], { dtype: 'float64', device });
+    await device.synchronize();
+    for (let i = 0; i < 8; ++i) busy.forward(input, { out: batch, stream });
+    await layer.recalibrate([batch], { stream });
+    expect(layer.runningVar!.readSync()).to.deep.equal(wanted.runningVar!.readSync());
+  });
+
   it('leaves no memory behind, also where it fails', async () => {
     const layer = new BatchNorm(C, { device });
     using input = Tensor.from(normals(C * 8, 1), [8, C], { device });
@@ -154,10 +204,33 @@ describe('recalibration', () => {
 
     using untracked = new BatchNorm(C, { device, trackRunningStats: false });
     await expectRejection(untracked.recalibrate([input]), 'ERR_STATE', 'trackRunningStats');
+    let asked = false;
+    const watched = (function* () {
+      asked = true;
+      yield input;
+    })();
+    await expectRejection(layer.recalibrate(watched, { stream: 3 } as object), 'ERR_INVALID_ARGUMENT', 'options.stream');
+    expect(asked, 'for a batch').to.equal(false);
     const gone = new BatchNorm(C, { device } satisfies BatchNormOptions);
     const underWay = gone.recalibrate([input]);
     gone.dispose();
-    await expectRejection(underWay, 'ERR_DISPOSED');
+    await expectRejection(underWay, 'ERR_DISPOSED', 'a BatchNorm that is not disposed');
+    const goneLate = new BatchNorm(C, { device });
+    const last = async function* () {
+      yield input;
+      goneLate.dispose();
+    };
+    await expectRejection(goneLate.recalibrate(last()), 'ERR_DISPOSED', 'a BatchNorm that is not disposed');
+    const goneBetween = new BatchNorm(C, { device });
+    let given = 0;
+    const batches = function* () {
+      while (++given < 5) {
+        if (given === 2) goneBetween.dispose();
+        yield input;
+      }
+    };
+    await expectRejection(goneBetween.recalibrate(batches()), 'ERR_DISPOSED');
+    expect(given, 'no batch is asked for in vain').to.equal(2);
     await expectRejection(gone.recalibrate([input]), 'ERR_DISPOSED');
     expectError(() => gone.forward(input), 'ERR_DISPOSED');
   });

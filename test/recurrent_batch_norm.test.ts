@@ -91,6 +91,17 @@ describe('RecurrentBatchNorm', () => {
     expect(take(recurrent.forward(input, 1000))).to.deep.equal(take(last.forward(input)));
   });
 
+  it('notices that a later step changed the statistics that a saved one was given', () => {
+    using recurrent = recurrentOf().eval();
+    using input = inputOf(1);
+    recurrent.forward(input, HORIZON, { saveForBackward: true }).dispose();
+    recurrent
+      .train()
+      .forward(input, HORIZON + 1)
+      .dispose();
+    expectError(() => recurrent.backward(input, HORIZON), 'ERR_STATE', 'mean', 'changed');
+  });
+
   it('keeps no statistics where it is told so', () => {
     using recurrent = recurrentOf({ trackRunningStats: false, affine: false });
     expect(recurrent.runningMean).to.equal(null);
@@ -132,6 +143,64 @@ describe('RecurrentBatchNorm', () => {
     }
   });
 
+  it('loads a state that lacks something, as it is told', async () => {
+    using recurrent = recurrentOf();
+    using input = inputOf(1);
+    for (let t = 0; t < HORIZON; ++t) recurrent.forward(input, t).dispose();
+    const { num_batches_tracked: _, ...old } = await recurrent.stateDict();
+    recurrent.loadStateDict(old);
+    expect(recurrent.numBatchesTracked).to.deep.equal([0, 0, 0]);
+    const { weight } = old;
+    recurrent.loadStateDict({ weight: weight!, more: weight! }, { strict: false });
+    recurrent.weight!.write(normals(C, 50));
+    const before = recurrent.weight!.readSync();
+    recurrent.runningVar![1]!.dispose();
+    expectError(() => recurrent.loadStateDict(old), 'ERR_DISPOSED', 'running_var');
+    expect(recurrent.weight!.readSync(), 'nothing was touched').to.deep.equal(before);
+  });
+
+  it('leaves no memory behind: where there is not enough for it, and when it is disposed', () => {
+    const channels = 2 ** 16;
+    const bytes = 4 * channels;
+    const make = () => new RecurrentBatchNorm(channels, { horizon: 2, device });
+    using input = Tensor.zeros([2, channels], { device });
+    device.emptyCache();
+    const { live, limit } = device.memory();
+    try {
+      for (let tensors = 0; tensors < 6; ++tensors) {
+        device.emptyCache();
+        device.setMemoryLimit(live + tensors * bytes + bytes / 2);
+        expectError(make, 'ERR_OUT_OF_MEMORY');
+        expect(device.memory().live, `with room for ${tensors}`).to.equal(live);
+      }
+    } finally {
+      device.setMemoryLimit(limit);
+    }
+    const recurrent = make();
+    for (const step of [0, 1, 5]) recurrent.forward(input, step).dispose();
+    recurrent.dispose();
+    expect(device.memory().live).to.equal(live);
+  });
+
+  it('recalibrates a time step as the layer of that step would be', async () => {
+    using recurrent = recurrentOf();
+    using layer = independentOf()[0]!;
+    using first = inputOf(1);
+    using second = inputOf(2);
+    const untouched = recurrent.runningVar![0]!.readSync();
+    await recurrent.recalibrate([first, second], 1);
+    await layer.recalibrate([first, second]);
+    expect(recurrent.runningMean![1]!.readSync()).to.deep.equal(layer.runningMean!.readSync());
+    expect(recurrent.runningVar![1]!.readSync()).to.deep.equal(layer.runningVar!.readSync());
+    expect(recurrent.runningVar![0]!.readSync()).to.deep.equal(untouched);
+    expect(recurrent.numBatchesTracked).to.deep.equal([0, 2, 0]);
+    await recurrent.recalibrate([second], HORIZON + 5);
+    expect(recurrent.numBatchesTracked, 'steps beyond the horizon share the last one').to.deep.equal([0, 2, 1]);
+    await expectRejection(recurrent.recalibrate([first], -1), 'ERR_INVALID_ARGUMENT', 'step', '-1');
+    using untracked = recurrentOf({ trackRunningStats: false });
+    await expectRejection(untracked.recalibrate([first], 0), 'ERR_STATE', 'trackRunningStats');
+  });
+
   it('goes back to the start', async () => {
     using recurrent = recurrentOf();
     using fresh = recurrentOf();
@@ -146,7 +215,7 @@ describe('RecurrentBatchNorm', () => {
       const options = { horizon, device } as unknown as RecurrentBatchNormOptions;
       expectError(() => new RecurrentBatchNorm(C, options), 'ERR_INVALID_ARGUMENT', 'a positive integer', 'options.horizon');
     }
-    expectError(() => new RecurrentBatchNorm(C, { horizon: 2 ** 40, device }), 'ERR_INVALID_ARGUMENT', 'at most', 'options.horizon');
+    expectError(() => recurrentOf({ horizon: 2 ** 32 }), 'ERR_INVALID_ARGUMENT', 'at most 65536', 'options.horizon');
     expectError(() => new RecurrentBatchNorm(C, undefined as unknown as RecurrentBatchNormOptions), 'ERR_INVALID_ARGUMENT', 'horizon');
     expectError(() => new BatchNorm(C, { device, horizon: 3 } as object), 'ERR_INVALID_ARGUMENT', `'horizon'`);
     const recurrent = recurrentOf();

@@ -298,7 +298,7 @@ describe('batch renormalization', () => {
     gradients.bias!.dispose();
     expect(dx.readSync()).to.deep.equal(wanted.dx);
     expect(dWeight.readSync()).to.deep.equal(wanted.dWeight);
-    expectError(() => batchNormTraining(input, { renorm }), 'ERR_INVALID_ARGUMENT', 'running statistics', 'renorm');
+    expectError(() => batchNormTraining(input, { renorm }), 'ERR_INVALID_ARGUMENT', 'running statistics', 'renorm', 'options.runningMean');
     expectError(() => batchNormBackward(gradOutput, input, { statistics, weight, bias }), 'ERR_SHAPE', 'shape [3, 3]');
     const constant = { mean: runningMean, variance: runningVar, renorm };
     expectError(() => batchNormBackward(gradOutput, input, constant), 'ERR_INVALID_ARGUMENT', 'options.renorm');
@@ -316,6 +316,16 @@ describe('batch renormalization', () => {
     expectError(make({ rMax: 1 }), 'ERR_INVALID_ARGUMENT', 'options.renorm.dMax', 'undefined');
     expectError(make({ rMax: 1, dMax: 0, rmax: 2 }), 'ERR_INVALID_ARGUMENT', 'rmax');
     expectError(make({ rMax: 1, dMax: 0 }, { trackRunningStats: false }), 'ERR_INVALID_ARGUMENT', 'running statistics');
+    using layer = new BatchNorm(C, { device, renorm: { rMax: 2, dMax: 1 } });
+    expectError(
+      () => {
+        layer.renorm = { rMax: 0.5, dMax: 0 };
+      },
+      'ERR_INVALID_ARGUMENT',
+      'at least 1',
+      'rMax',
+    );
+    expect(layer.renorm, 'nobody changes them in secret').to.deep.equal({ rMax: 2, dMax: 1 }).and.to.be.frozen;
     using untracked = new BatchNorm(C, { device, trackRunningStats: false });
     expectError(
       () => {

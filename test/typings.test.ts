@@ -6,7 +6,7 @@ const FILE = resolve(__dirname, 'typings_sample.ts');
 
 const PRELUDE = `
   import { BatchNorm, BatchNormError, type BatchNormOptions, batchNormBackward, batchNormInference, batchNormTraining, Device, type DType,
-    type ErrorCode, Event, type Gradients, Graph, Mask, type NumericArray, RecurrentBatchNorm, type StateDict, Stream, Tensor } from '../lib/index';
+    type ErrorCode, Event, type Gradients, Graph, type Layer, Mask, type NumericArray, RecurrentBatchNorm, type StateDict, Stream, Tensor } from '../lib/index';
   declare const tensor: Tensor;
   declare const layer: BatchNorm;
   declare const device: Device;
@@ -76,6 +76,7 @@ describe('the types', function () {
       using steps = new RecurrentBatchNorm(3, { horizon: 4, momentum: null });
       steps.backward(steps.forward(tensor, 0), 0, { stream }).input.dispose();
       const means: readonly Tensor[] | null = steps.runningMean;
+      const layers: Layer[] = [layer, steps];
       using made2 = new BatchNorm(3, options);
       using moved = tensor.to('cpu');
       const output: Tensor = layer.train().eval().train(false).forward(tensor, { residual: tensor, out: tensor, stream, saveForBackward: true });
@@ -109,6 +110,7 @@ describe('the types', function () {
       ['new Device();', /private/],
       ['new Event();', /private/],
       ['new Graph();', /private/],
+      ['new Layer(3);', /cannot be used as a value/],
       ['stream.wait(stream);', /not assignable/],
       ['Tensor.fromDLPack(1);', /bigint/],
       ['tensor.shape.push(1);', /does not exist/],

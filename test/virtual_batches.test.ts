@@ -23,21 +23,23 @@ const take = (tensor: Tensor): Values => {
   return owned.readSync();
 };
 
-function pass(
-  layer: BatchNorm,
-  shape: readonly number[],
-  dtype: 'float32' | 'float64' | 'float16',
-  x: Values,
-  residual: Values | null,
-  dy: Values,
-): Results {
-  const tensorOf = (data: Values) => Tensor.from(data, shape, { dtype, device });
-  using input = tensorOf(x);
-  using added = residual && tensorOf(residual);
+type DType = 'float32' | 'float64' | 'float16';
+
+const tensorOf = (data: Values, shape: readonly number[], dtype: DType) => Tensor.from(data, shape, { dtype, device });
+
+function pass(layer: BatchNorm, shape: readonly number[], dtype: DType, x: Values, residual: Values | null, dy: Values): Results {
+  using input = tensorOf(x, shape, dtype);
+  return passOn(layer, input, residual, dy);
+}
+
+function passOn(layer: BatchNorm, input: Tensor, residual: Values | null, dy: Values): Results {
+  const { shape } = input;
+  const dtype = input.dtype as DType;
+  using added = residual && tensorOf(residual, shape, dtype);
   const output = layer.forward(input, { residual: added });
   const y = output.readSync();
   if (output !== input) output.dispose();
-  using gradOutput = tensorOf(dy);
+  using gradOutput = tensorOf(dy, shape, dtype);
   const { input: dx, weight, bias, residual: dResidual } = layer.backward(gradOutput);
   return { y, dx: take(dx), dResidual: dResidual ? take(dResidual) : null, dWeight: take(weight!), dBias: take(bias!) };
 }
@@ -93,9 +95,15 @@ describe('ghost batches', () => {
           const parameters = dtype === 'float64' ? 'float64' : 'float32';
           const [divided, plain] = layersOf(channels, { axis, activation, momentum, virtualBatchSize, renorm, dtype: parameters });
           const ours = pass(divided!, shape, dtype, x, residual, dy);
+          // A part is read where it lies in the whole: on a GPU the order of sums, and so the last bit, depends on the alignment.
+          using whole = tensorOf(x, shape, dtype);
+          const bytes = whole.byteLength / x.length;
           const parts = bounds.slice(1).map((end, i) => {
-            const of = (values: Float64Array) => values.subarray(bounds[i]! * ofSample, end * ofSample);
-            return pass(plain!, [end - bounds[i]!, ...rest], dtype, of(x), residual && of(residual), of(dy));
+            const begin = bounds[i]! * ofSample;
+            const of = (values: Float64Array) => values.subarray(begin, end * ofSample);
+            const pointer = whole.pointer + BigInt(begin * bytes);
+            using input = Tensor.fromPointer(pointer, [end - bounds[i]!, ...rest], { dtype, device });
+            return passOn(plain!, input, residual && of(residual), of(dy));
           });
           expect(Array.from(ours.y), 'output').to.deep.equal(joined(parts.map(({ y }) => y)));
           expect(Array.from(ours.dx), 'gradient of the input').to.deep.equal(joined(parts.map(({ dx }) => dx)));
@@ -148,6 +156,14 @@ describe('ghost batches', () => {
     }
   });
 
+  it('have an axis that counts from the end', () => {
+    const [fromEnd, fromBegin] = [-1, 2].map((axis) => layersOf(3, { virtualBatchSize: 2, axis })[0]!);
+    const x = normals(60, 1);
+    expect(pass(fromEnd!, [4, 5, 3], 'float32', x, null, x)).to.deep.equal(pass(fromBegin!, [4, 5, 3], 'float32', x, null, x));
+    fromEnd!.dispose();
+    fromBegin!.dispose();
+  });
+
   it('go in place', () => {
     const x = normals(60, 1);
     const dy = normals(60, 2);
@@ -173,6 +189,15 @@ describe('ghost batches', () => {
     expect(results[0]).to.deep.equal(results[1]);
     divided!.dispose();
     plain!.dispose();
+  });
+
+  it('divide what the batch’s own statistics normalize in eval mode too', () => {
+    const x = normals(60, 1);
+    const [divided] = layersOf(3, { virtualBatchSize: 2, trackRunningStats: false });
+    using input = Tensor.from(x, [5, 3, 4], { device });
+    const inTraining = take(divided!.forward(input));
+    expect(take(divided!.eval().forward(input))).to.deep.equal(inTraining);
+    divided!.dispose();
   });
 
   it('may be of an empty batch', () => {
@@ -230,6 +255,9 @@ describe('ghost batches', () => {
     expect(`${layer}`).to.include('virtualBatchSize: 1');
     using flat = Tensor.zeros([4, 3], { device });
     expectError(() => layer.forward(flat), 'ERR_SHAPE', 'more than 1 value per channel', '[ 4, 3 ]', '4 virtual batches');
+    using pairs = new BatchNorm(3, { device, virtualBatchSize: 2 });
+    using three = Tensor.zeros([3, 3], { device }); // parts of 1 and 2
+    expectError(() => pairs.forward(three), 'ERR_SHAPE', 'more than 1 value per channel', '2 virtual batches');
     using first = new BatchNorm(3, { device, virtualBatchSize: 2, axis: 0 });
     using channelsFirst = Tensor.zeros([3, 4], { device });
     expectError(() => first.forward(channelsFirst), 'ERR_SHAPE', 'virtualBatchSize', 'axis 0');

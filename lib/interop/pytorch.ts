@@ -15,12 +15,6 @@ import { type SafetensorsFile, type SafetensorsSource, withSafetensors } from '.
 import { checkMetadata } from './safetensors_header';
 import { type Part, partOf, partsOfFile, writeParts } from './safetensors_parts';
 
-/** Options of {@link readStateDict}. */
-export interface ReadStateDictOptions {
-  /** The layer's name in the model, such as `'layer1.0.bn1'`, with or without a dot at the end; left out where the model is one layer. */
-  prefix?: string | undefined;
-}
-
 /** Options of {@link writeStateDict}. */
 export interface WriteStateDictOptions {
   /** A file whose other tensors are kept, byte for byte, and whose layers of these names are replaced. It may be the target. */
@@ -49,18 +43,17 @@ export function batchNormPrefixes(source: SafetensorsSource): Promise<string[]> 
  * Resolves to the state of one layer, for {@link BatchNorm.loadStateDict}. float16 and bfloat16 become float32, which holds them exactly. Only
  * this layer is read.
  *
+ * @param prefix - the layer's name in the model, such as `'layer1.0.bn1'`, with or without a dot at the end; left out where the model is one layer.
  * @throws {BatchNormError} by rejection, as `openSafetensors`; `ERR_INVALID_ARGUMENT` where there is no such layer, `ERR_DTYPE`
  * and `ERR_SHAPE` where it is no batch norm.
  */
-export async function readStateDict(source: SafetensorsSource, options?: ReadStateDictOptions): Promise<StateDict> {
-  checkOptions(options, ['prefix']);
-  const prefix = checkPrefix(options?.prefix ?? '', 'options.prefix');
+export async function readStateDict(source: SafetensorsSource, prefix = ''): Promise<StateDict> {
+  checkPrefix(prefix);
   return withSafetensors(source, (file) => readLayer(file, prefix));
 }
 
-function checkPrefix(value: unknown, name: string): string {
-  if (typeof value === 'string') return value;
-  throw expected('a string', name, value);
+function checkPrefix(value: unknown): void {
+  if (typeof value !== 'string') throw expected('a string', 'prefix', value);
 }
 
 /**
@@ -72,7 +65,7 @@ function checkPrefix(value: unknown, name: string): string {
  * @throws {BatchNormError} by rejection, as {@link readStateDict} and the constructor of {@link BatchNorm}.
  */
 export async function loadBatchNorm(source: SafetensorsSource, prefix: string, options?: BatchNormOptions): Promise<BatchNorm> {
-  checkPrefix(prefix, 'prefix');
+  checkPrefix(prefix);
   return withSafetensors(source, async (file) => makeLayer(await readLayer(file, prefix), options));
 }
 

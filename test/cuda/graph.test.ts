@@ -71,6 +71,25 @@ describeCuda('graphs', () => {
     step.dispose();
   });
 
+  it('renormalizes by the running statistics of each launch, and counts each ghost batch', async () => {
+    const options = { renorm: { rMax: 3, dMax: 5 }, virtualBatchSize: 3 };
+    const expected = await eagerResults(options);
+    expect(expected.map((results) => results.at(-1))).to.deep.equal([[3], [6], [9]]);
+    const step = makeStep(options);
+    let gradients: Gradients | undefined;
+    const graph = device.capture(() => {
+      gradients = step.run();
+    });
+    for (const [i, batch] of BATCHES.entries()) {
+      step.input.write(batch);
+      graph.launch();
+      expect(await resultsOf(step, gradients!)).to.deep.equal(expected[i]);
+    }
+    graph.dispose();
+    release(gradients!);
+    step.dispose();
+  });
+
   it('capturing does nothing itself', async () => {
     const step = makeStep();
     step.input.write(BATCHES[0]!);

@@ -204,6 +204,19 @@ describeCudnn('the cuDNN backend', () => {
     }
   });
 
+  it('is recalibrated as the native backend is', async () => {
+    const layers = [layerOf(), layerOf({ backend: 'native' })];
+    using input = tensorOf(PLANES, 1);
+    const states = await Promise.all(
+      layers.map(async (layer) => {
+        await layer.recalibrate([input]);
+        return layer.stateDict();
+      }),
+    );
+    expect(states[0]).to.deep.equal(states[1]);
+    for (const layer of layers) layer.dispose();
+  });
+
   it('knows nothing of batch renormalization, and says so', () => {
     expectError(() => layerOf({ renorm: { rMax: 1, dMax: 0 } }), 'ERR_INVALID_ARGUMENT', `backend 'native' with renorm`, 'cudnn');
   });

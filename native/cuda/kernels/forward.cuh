@@ -33,6 +33,7 @@ class Forward {
         scalings_(dynamicShared<Scaling>(team.layout().channels + bytesOf<PreciseMoments>(a))),
         runningMeans_(dynamicShared<double>(team.layout().channels + bytesOf<PreciseMoments>(a) + bytesOf<Scaling>(a))) {
     static_assert(sizeof(PreciseMoments) + sizeof(Scaling) + sizeof(double) <= kChannelBytes, "they have their place");
+    static_assert(sizeof(Affine<C>) + sizeof(C) <= 5 * sizeof(C), "and so have the affines and what lies behind them");
   }
 
   DEVICE void run() {
