@@ -1,9 +1,12 @@
-/** The whole lab, quickly, on digits drawn here: and what it writes, in a browser. */
+/** The whole lab, quickly, on digits drawn here and on real ones; and what it writes, in a browser. */
 
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { expect } from 'chai';
 import { experiments } from '../../lib/lab';
 import { cudaBatchnorm, temporaryFolder } from '../demo/helpers';
 import { boxesOf, overflowOf, useBrowser } from '../helpers/browser';
+import { skip } from '../helpers/shared';
 
 interface Found {
   name: string;
@@ -14,33 +17,48 @@ interface Found {
   seconds: number;
 }
 
+const OPTDIGITS = resolve(__dirname, '../../../shared/data/optdigits/optdigits.tra');
+
+/** Runs all experiments, and prints what they find. */
+function run(...more: string[]): Found[] {
+  const started = performance.now();
+  const { status, stdout, stderr } = cudaBatchnorm('lab', '--quick', '--device', 'cpu', '--json', ...more);
+  expect(status, stderr).to.equal(0);
+  const { experiments: found } = JSON.parse(stdout) as { experiments: Found[] };
+  const slowest = [...found].sort((one, other) => other.seconds - one.seconds)[0]!;
+  const seconds = (performance.now() - started) / 1000;
+  console.log(`      lab --quick: ${seconds.toFixed(0)} s, of which ${slowest.name} ${slowest.seconds.toFixed(0)} s`);
+  for (const { name, verdict, numbers } of found)
+    console.log(`        ${name.padEnd(18)} ${verdict.padEnd(10)} ${numbers[0]!.value} ${numbers[0]!.name}`);
+  return found;
+}
+
+function expectWhole(found: readonly Found[]): void {
+  expect(found.map(({ name }) => name)).to.deep.equal(experiments.map(({ name }) => name));
+  for (const { name, verdict, sentence, numbers, plots } of found) {
+    expect(verdict, name).to.be.oneOf(['shown', 'not shown']);
+    expect(sentence, name)
+      .to.match(/^[A-Z].*\.$/)
+      .and.to.not.match(/NaN|undefined|null/);
+    expect(numbers[0]!.value, name).to.satisfy((value: unknown) => typeof value === 'number' || value === 'Infinity');
+    expect(plots, name).to.not.be.empty;
+  }
+}
+
 describe('the whole lab', function () {
   this.timeout(6 * 60_000);
   const path = temporaryFolder();
   let found: Found[];
 
   before(() => {
-    const started = performance.now();
-    const { status, stdout, stderr } = cudaBatchnorm('lab', '--quick', '--device', 'cpu', '--json', '--report', path('lab.html'));
-    expect(status, stderr).to.equal(0);
-    ({ experiments: found } = JSON.parse(stdout) as { experiments: Found[] });
-    const slowest = [...found].sort((one, other) => other.seconds - one.seconds)[0]!;
-    const seconds = (performance.now() - started) / 1000;
-    console.log(`      lab --quick: ${seconds.toFixed(0)} s, of which ${slowest.name} ${slowest.seconds.toFixed(0)} s`);
-    for (const { name, verdict, numbers } of found)
-      console.log(`        ${name.padEnd(18)} ${verdict.padEnd(10)} ${numbers[0]!.value} ${numbers[0]!.name}`);
+    found = run('--report', path('lab.html'));
   });
 
-  it('has a verdict, a number, a sentence and a plot for every experiment', () => {
-    expect(found.map(({ name }) => name)).to.deep.equal(experiments.map(({ name }) => name));
-    for (const { name, verdict, sentence, numbers, plots } of found) {
-      expect(verdict, name).to.be.oneOf(['shown', 'not shown']);
-      expect(sentence, name)
-        .to.match(/^[A-Z].*\.$/)
-        .and.to.not.match(/NaN|undefined|null/);
-      expect(numbers[0]!.value, name).to.satisfy((value: unknown) => typeof value === 'number' || value === 'Infinity');
-      expect(plots, name).to.not.be.empty;
-    }
+  it('has a verdict, a number, a sentence and a plot for every experiment', () => expectWhole(found));
+
+  it('does so on real digits too', function () {
+    if (!existsSync(OPTDIGITS)) skip(this, `there is no ${OPTDIGITS}`);
+    expectWhole(run('--data', OPTDIGITS));
   });
 
   describe('in a browser', () => {
