@@ -15,6 +15,10 @@ import { checkBoolean, checkOptions } from './validate';
  * mode the running statistics are used, and nothing changes. The layer owns its parameters and statistics.
  */
 export class BatchNorm extends Layer {
+  /** Running mean, `[C]`, at first 0; null without tracking. */
+  readonly runningMean: Tensor | null;
+  /** Running variance, `[C]`, at first 1; null without tracking. */
+  readonly runningVar: Tensor | null;
   readonly #cell: Cell;
 
   /**
@@ -24,16 +28,8 @@ export class BatchNorm extends Layer {
   constructor(numFeatures: number, options: BatchNormOptions = {}) {
     super(numFeatures, options, 1, []);
     this.#cell = new Cell(this.running[0] ?? null);
-  }
-
-  /** Running mean, `[C]`, at first 0; null without tracking. */
-  get runningMean(): Tensor | null {
-    return this.#cell.running?.mean ?? null;
-  }
-
-  /** Running variance, `[C]`, at first 1; null without tracking. */
-  get runningVar(): Tensor | null {
-    return this.#cell.running?.variance ?? null;
+    this.runningMean = this.#cell.running?.mean ?? null;
+    this.runningVar = this.#cell.running?.variance ?? null;
   }
 
   /** Number of batches in the running statistics since the start or the last reset, those of launched graphs included; 0 without tracking. */

@@ -124,7 +124,8 @@ export abstract class Layer implements Disposable {
   readonly bias: Tensor | null;
   /** @internal One for each set of running statistics. */
   protected readonly running: readonly RunningStatistics[];
-  #settings: Settings;
+  /** @internal Not private by #: a layer that another object inherits from may be mistaken for options, and is then read as such. */
+  protected settings: Settings;
   #training = true;
   #disposed = false;
 
@@ -139,13 +140,13 @@ export abstract class Layer implements Disposable {
     const affineParts = checkAffine(affine);
     const tracked = checkBoolean(trackRunningStats, 'options.trackRunningStats');
     this.device = checkDevice(options.device, 'options.device');
-    this.#settings = checkSettings(options, this.dtype, this.device);
-    checkRenormTracks(this.#settings.renorm, tracked, 'trackRunningStats: false');
-    this.eps = this.#settings.eps;
-    this.axis = this.#settings.axis;
+    this.settings = checkSettings(options, this.dtype, this.device);
+    checkRenormTracks(this.settings.renorm, tracked, 'trackRunningStats: false');
+    this.eps = this.settings.eps;
+    this.axis = this.settings.axis;
     this.activation = options.activation ?? 'identity';
-    this.inPlace = this.#settings.inPlace;
-    this.virtualBatchSize = this.#settings.virtualBatchSize;
+    this.inPlace = this.settings.inPlace;
+    this.virtualBatchSize = this.settings.virtualBatchSize;
     const made: { dispose(): void }[] = [];
     const keep = <T extends { dispose(): void }>(part: T): T => {
       made.push(part);
@@ -166,14 +167,14 @@ export abstract class Layer implements Disposable {
   /** Limits of batch renormalization; null: none. May be set, which training from the next pass on heeds, though not a graph that
    * was captured: the paper raises them by and by. */
   get renorm(): Renorm | null {
-    return this.#settings.renorm;
+    return this.settings?.renorm ?? null;
   }
 
   /** @throws {BatchNormError} `ERR_INVALID_ARGUMENT`. */
   set renorm(limits: Renorm | null) {
-    const renorm = checkRenorm(limits, this.#settings.backend);
+    const renorm = checkRenorm(limits, this.settings.backend);
     checkRenormTracks(renorm, this.running.length > 0, 'a layer with trackRunningStats: false');
-    this.#settings = { ...this.#settings, renorm };
+    this.settings = { ...this.settings, renorm };
   }
 
   /** Whether the layer is in training mode. */
@@ -220,7 +221,7 @@ export abstract class Layer implements Disposable {
   /** The options and the mode, on one line. */
   toString(): string {
     const { eps, momentum, axis, activation, dtype, device } = this;
-    const { backend, renorm } = this.#settings;
+    const { backend, renorm } = this.settings;
     const affine = this.weight ? (this.bias ? true : `'weight'`) : this.bias ? `'bias'` : false;
     const rare = [
       backend.library === 'native' ? '' : `, backend: '${backend.library}'`,
@@ -253,7 +254,7 @@ export abstract class Layer implements Disposable {
   protected forwardIn(cell: Cell, input: Tensor, options: ForwardOptions | undefined): Tensor {
     checkOptions(options, FORWARD_OPTIONS);
     checkTensor(input, 'input', this.device);
-    const problem = this.#problemOf(input, this.#settings, 'input');
+    const problem = this.#problemOf(input, this.settings, 'input');
     const weight = this.#own(this.weight, 'weight');
     const bias = this.#own(this.bias, 'bias');
     const call = checkForward(problem, input, weight, bias, options, this.#training);
@@ -276,7 +277,7 @@ export abstract class Layer implements Disposable {
     if (running === null) throw untracked();
     running.check();
     streamOf(this.device, options?.stream); // a wrong one is told before a batch is asked for
-    const settings = measuring(this.#settings);
+    const settings = measuring(this.settings);
     const moments = new PooledMoments(this.numFeatures);
     for await (const batch of checkBatches(batches)) {
       this.checkAlive();

@@ -29,6 +29,10 @@ export interface RecurrentBatchNormOptions extends BatchNormOptions {
 export class RecurrentBatchNorm extends Layer {
   /** T, the number of time steps that have running statistics of their own. */
   readonly horizon: number;
+  /** Running means, `[C]` for each step before the horizon; null without tracking. */
+  readonly runningMean: readonly Tensor[] | null;
+  /** Running variances, `[C]` for each step before the horizon; null without tracking. */
+  readonly runningVar: readonly Tensor[] | null;
   readonly #cells = new Map<number, Cell>();
 
   /**
@@ -39,16 +43,9 @@ export class RecurrentBatchNorm extends Layer {
     const horizon = checkHorizon(options);
     super(numFeatures, options, horizon, ['horizon']);
     this.horizon = horizon;
-  }
-
-  /** Running means, `[C]` for each step before the horizon; null without tracking. */
-  get runningMean(): readonly Tensor[] | null {
-    return this.running.length === 0 ? null : this.running.map(({ mean }) => mean);
-  }
-
-  /** Running variances, `[C]` for each step before the horizon; null without tracking. */
-  get runningVar(): readonly Tensor[] | null {
-    return this.running.length === 0 ? null : this.running.map(({ variance }) => variance);
+    const tracked = this.running.length > 0;
+    this.runningMean = tracked ? Object.freeze(this.running.map(({ mean }) => mean)) : null;
+    this.runningVar = tracked ? Object.freeze(this.running.map(({ variance }) => variance)) : null;
   }
 
   /** Number of batches in each step's running statistics; 0 without tracking. */

@@ -226,6 +226,7 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
   // One value per channel has no unbiased variance; its biased one, 0, stands in.
   results.unbiased = call.unbiasedRunningVariance && values > 1 ? values / (values - 1) : 1;
   results.renorm = call.renorm;
+  results.rMin = 1 / call.renorm.rMax;
   results.channels = problem.channels;
   results.valuesPerChannel = values;
   operations.parameters = savedBy(results);

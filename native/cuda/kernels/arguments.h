@@ -140,6 +140,7 @@ struct TrainingResults {
   double momentum = 0;
   double unbiased = 1;  // running variance over biased variance
   Renorm renorm;
+  double rMin = 1;  // 1 / renorm.rMax
   int64_t channels = 0;
   double valuesPerChannel = 0;
 };

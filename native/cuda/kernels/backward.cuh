@@ -51,7 +51,7 @@ class Backward {
   // What is known of the channels before their sums are. `own`: of the first one that is this thread's share.
   DEVICE void prepare(const Given& own) {
     forChannels(walk_, [&](uint32_t c) {
-      const Channel channel = channelOf<C>(a_.results.parameters, c == threadIndex() ? own : givenOf(c));
+      const Channel channel = channelOf<C>(a_.results.parameters, c == threadIndex() ? own : givenOf(c), walk_.firstChannel() + c);
       channels_.store(c, channel);
       affines_.store(c, {affineOf<C>(channel), C{0}, C{0}});
     });

@@ -33,7 +33,6 @@ class Loaded {
 // What is given of a channel.
 struct Given {
   Loaded mean, low, variance, weight, bias;  // mean and low are parts of one number
-  Loaded renormScale, renormShift;
 };
 
 // None of the loads waits for another.
@@ -42,8 +41,7 @@ DEVICE Given readGivenAs(const Parameters& p, int64_t i) {
   const auto read = [&](const void* array, P whenAbsent) {
     return Loaded(array == nullptr ? whenAbsent : loadParameter(static_cast<const P*>(array) + i));
   };
-  return {read(p.mean, 0), read(p.meanLow, 0),     read(p.variance, 1),   read(p.weight, 1),
-          read(p.bias, 0), read(p.renormScale, 1), read(p.renormShift, 0)};
+  return {read(p.mean, 0), read(p.meanLow, 0), read(p.variance, 1), read(p.weight, 1), read(p.bias, 0)};
 }
 DEVICE Given readGiven(const Parameters& p, int64_t i) { return p.inDouble ? readGivenAs<double>(p, i) : readGivenAs<float>(p, i); }
 
@@ -94,10 +92,13 @@ struct Correction {
   DEVICE Scaling apply(const Scaling& given) const { return {given.weight * scale, given.bias + given.weight * shift}; }
 };
 
-DEVICE Scaling scalingOf(const Parameters& p, const Given& given) {
-  const Scaling scaling = {given.weight.value(p.inDouble), given.bias.value(p.inDouble)};
-  if (p.renormScale == nullptr) return scaling;
-  return Correction{given.renormScale.value(p.inDouble), given.renormShift.value(p.inDouble)}.apply(scaling);
+// Of renormalized statistics. Not among what is given: it is rare, and would take registers while copies are begun.
+DEVICE Correction readCorrection(const Parameters& p, int64_t i) {
+  const auto read = [&](const void* array) {
+    return p.inDouble ? loadParameter(static_cast<const double*>(array) + i)
+                      : static_cast<double>(loadParameter(static_cast<const float*>(array) + i));
+  };
+  return {read(p.renormScale), read(p.renormShift)};
 }
 
 // A channel's parameters, when its statistics are known. The normalized value is (x - mean) * unit.
@@ -112,9 +113,10 @@ DEVICE double reciprocal(double weight) {
 }
 
 template <class C>
-DEVICE Channel channelOf(const Parameters& p, const Given& given) {
+DEVICE Channel channelOf(const Parameters& p, const Given& given, int64_t channel) {
   const double variance = given.variance.value(p.inDouble);
-  const Scaling scaling = scalingOf(p, given);
+  Scaling scaling = {given.weight.value(p.inDouble), given.bias.value(p.inDouble)};
+  if (p.renormScale != nullptr) scaling = readCorrection(p, channel).apply(scaling);
   // A batch's variance beyond its dtype was saved as infinity. Its gradient is unknown then, and NaN says so where 0 would not.
   const double inverse = p.ofBatch && isinf(variance) ? static_cast<double>(NAN) : 1 / sqrt(variance + p.eps);
   const SplitMean<C> mean(p.inPlace ? scaling.bias : given.mean.value(p.inDouble) + given.low.value(p.inDouble));
@@ -123,7 +125,7 @@ DEVICE Channel channelOf(const Parameters& p, const Given& given) {
 
 template <class C>
 DEVICE Channel readChannel(const Parameters& p, int64_t channel) {
-  return channelOf<C>(p, readGiven(p, channel));
+  return channelOf<C>(p, readGiven(p, channel), channel);
 }
 
 template <class C>
@@ -171,7 +173,7 @@ DEVICE double within(double value, double least, double most) { return value < l
 
 DEVICE Correction correctionOf(const TrainingResults& results, const PreciseMoments& moments, const Running& running) {
   const Renorm& limits = results.renorm;
-  return {within(deviationOf(results, moments) * running.inverseDeviation, 1 / limits.rMax, limits.rMax),
+  return {within(deviationOf(results, moments) * running.inverseDeviation, results.rMin, limits.rMax),
           within((moments.mean - running.mean) * running.inverseDeviation, -limits.dMax, limits.dMax)};
 }
 
@@ -222,8 +224,8 @@ DEVICE void writeGradients(const BackwardResults& results, int64_t channel, doub
   const Parameters& p = results.parameters;
   double gradWeight = ofNormalized;
   if (p.renormScale != nullptr) {
-    const Given given = readGiven(p, channel);
-    gradWeight = given.renormScale.value(p.inDouble) * ofNormalized + given.renormShift.value(p.inDouble) * sum;
+    const Correction correction = readCorrection(p, channel);
+    gradWeight = correction.scale * ofNormalized + correction.shift * sum;
   }
   writeGradient(results, results.gradWeight, channel, gradWeight);
   writeGradient(results, results.gradBias, channel, sum);

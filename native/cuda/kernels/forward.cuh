@@ -28,10 +28,8 @@ class Forward {
         keptSteps_(walk_.steps() < a.team.keptSteps ? walk_.steps() : a.team.keptSteps),
         shifts_(dynamicShared<C>(team.layout().coefficients)),
         affines_(dynamicShared<Affine<C>>(team.layout().coefficients)),
-        runningDeviations_(dynamicShared<C>(team.layout().coefficients + bytesOf<Affine<C>>(a))),
         moments_(dynamicShared<PreciseMoments>(team.layout().channels)),
-        scalings_(dynamicShared<Scaling>(team.layout().channels + bytesOf<PreciseMoments>(a))),
-        runningMeans_(dynamicShared<double>(team.layout().channels + bytesOf<PreciseMoments>(a) + bytesOf<Scaling>(a))) {
+        scalings_(dynamicShared<Scaling>(team.layout().channels + bytesOf<PreciseMoments>(a))) {
     static_assert(sizeof(PreciseMoments) + sizeof(Scaling) + sizeof(double) <= kChannelBytes, "they have their place");
     static_assert(sizeof(Affine<C>) + sizeof(C) <= 5 * sizeof(C), "and so have the affines and what lies behind them");
   }
@@ -97,21 +95,28 @@ class Forward {
     forChannels(walk_, [&](uint32_t c) {
       const Beginning beginning = c == threadIndex() ? own : beginningOf(c);
       shifts_.store(c, shiftOf(beginning.samples));
-      scalings_.store(c, scalingOf(a_.results.parameters, beginning.given));
+      const bool inDouble = a_.results.parameters.inDouble;
+      scalings_.store(c, {beginning.given.weight.value(inDouble), beginning.given.bias.value(inDouble)});
       if (a_.results.renorm.on) keepRunning(c);
     });
     syncBlock();
   }
 
+  // Behind what else there is of each channel. No members: these would take registers where nobody asks for them.
+  DEVICE SharedArray<double> runningMeans() const {
+    return dynamicShared<double>(team_.layout().channels + bytesOf<PreciseMoments>(a_) + bytesOf<Scaling>(a_));
+  }
+  DEVICE SharedArray<C> runningDeviations() const { return dynamicShared<C>(team_.layout().coefficients + bytesOf<Affine<C>>(a_)); }
+
   // Before the team meets: once it has, its first block may be writing new ones.
   DEVICE void keepRunning(uint32_t c) {
     const Running running = readRunning(a_.results, walk_.firstChannel() + c);
-    runningMeans_.store(c, running.mean);
-    runningDeviations_.store(c, static_cast<C>(running.inverseDeviation));
+    runningMeans().store(c, running.mean);
+    runningDeviations().store(c, static_cast<C>(running.inverseDeviation));
   }
 
   DEVICE Correction correction(uint32_t c) const {
-    const Running running = {runningMeans_.load(c), static_cast<double>(runningDeviations_.load(c))};
+    const Running running = {runningMeans().load(c), static_cast<double>(runningDeviations().load(c))};
     return correctionOf(a_.results, moments_.load(c), running);
   }
 
@@ -188,20 +193,20 @@ class Forward {
     bool imprecise = false;
     forChannels(walk_, [&](uint32_t c) { imprecise = imprecise || needsPrecise(moments_.load(c), a_.results); });
     if (anyInBlock(imprecise)) measurePrecisely();
-    forChannels(walk_, [&](uint32_t c) {
-      const Scaling given = scalings_.load(c);
-      const Scaling scaling = a_.results.renorm.on ? correction(c).apply(given) : given;
-      affines_.store(c, trainingAffine<C>(a_.results, moments_.load(c), scaling));
-    });
+    if (a_.results.renorm.on) renormalize();
+    forChannels(walk_, [&](uint32_t c) { affines_.store(c, trainingAffine<C>(a_.results, moments_.load(c), scalings_.load(c))); });
     syncBlock();
     team_.leave();
     if (team_.leads()) {
-      forChannels(walk_, [&](uint32_t c) {
-        const int64_t channel = walk_.firstChannel() + c;
-        saveStatistics(a_.results, channel, moments_.load(c));
-        if (a_.results.renorm.on) saveCorrection(a_.results, channel, correction(c));
-      });
+      if (a_.results.renorm.on)
+        forChannels(walk_, [&](uint32_t c) { saveCorrection(a_.results, walk_.firstChannel() + c, correction(c)); });
+      forChannels(walk_, [&](uint32_t c) { saveStatistics(a_.results, walk_.firstChannel() + c, moments_.load(c)); });
     }
+  }
+
+  // Loops of their own, this one and that which saves, for registers are few.
+  DEVICE void renormalize() {
+    forChannels(walk_, [&](uint32_t c) { scalings_.store(c, correction(c).apply(scalings_.load(c))); });
   }
 
   // All blocks of the team come here, or none: they have the same moments. Only those that are of no use are replaced.
@@ -277,10 +282,8 @@ class Forward {
   const uint32_t keptSteps_;
   const SharedArray<C> shifts_;
   const SharedArray<Affine<C>> affines_;
-  const SharedArray<C> runningDeviations_;  // behind the affines, their inverses
   const SharedArray<PreciseMoments> moments_;
   const SharedArray<Scaling> scalings_;
-  const SharedArray<double> runningMeans_;
 };
 
 }  // namespace cuda_batchnorm::cuda
