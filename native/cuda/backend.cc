@@ -5,7 +5,9 @@
 #include <initializer_list>
 
 #include "kernels/backward.h"
+#include "kernels/conversion.h"
 #include "kernels/forward.h"
+#include "kernels/renormalize.h"
 #include "kernels/transform.h"
 #include "runtime/check.h"
 #include "runtime/device.h"
@@ -104,18 +106,34 @@ Parameters parametersOf(const Problem& problem, const void* weight, const void* 
   return parameters;
 }
 
+TrainingResults resultsOf(const TrainingForward& call) {
+  const Problem& problem = call.problem;
+  const auto values = static_cast<double>(problem.valuesPerChannel());
+  TrainingResults results;
+  results.parameters = parametersOf(problem, call.weight, call.bias);
+  results.statistics = call.statistics;
+  results.runningMean = call.runningMean;
+  results.runningVariance = call.runningVariance;
+  results.momentum = call.momentum;
+  // One value per channel has no unbiased variance; its biased one, 0, stands in.
+  results.unbiased = call.unbiasedRunningVariance && values > 1 ? values / (values - 1) : 1;
+  results.channels = problem.channels;
+  results.valuesPerChannel = values;
+  return results;
+}
+
 // What a forward pass saved, as statistics that are given.
-Parameters savedBy(const TrainingResults& results) {
+Parameters savedBy(const TrainingResults& results, bool renormalized) {
   Parameters parameters = results.parameters;
   const auto row = [&](int64_t i) {
     const size_t bytes = parameters.inDouble ? sizeof(double) : sizeof(float);
-    return static_cast<const char*>(results.statistics) + static_cast<size_t>(i * results.channels) * bytes;
+    return static_cast<char*>(results.statistics) + static_cast<size_t>(i * results.channels) * bytes;
   };
   parameters.mean = row(0);
   parameters.meanLow = row(1);
   parameters.variance = row(2);
-  parameters.renormScale = results.renorm.on ? row(3) : nullptr;
-  parameters.renormShift = results.renorm.on ? row(4) : nullptr;
+  parameters.renormScale = renormalized ? row(3) : nullptr;
+  parameters.renormShift = renormalized ? row(4) : nullptr;
   return parameters;
 }
 
@@ -205,7 +223,16 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
       {call.input, call.residual, call.weight, call.bias, call.output, call.statistics, call.mask, call.runningMean, call.runningVariance});
   // An empty batch has no statistics: zeros are saved, and running statistics stay as they are.
   if (problem.size() == 0) return zero(stream, call.statistics, call.statisticsRows() * problem.channels, problem.parameterDtype);
+  if (call.renorm.corrects()) return renormalizedForward(stream, call);
+  normalizedForward(stream, call);
+  if (!call.renorm.on) return;
+  const Parameters saved = savedBy(resultsOf(call), true);
+  fill(stream.handle(), const_cast<void*>(saved.renormScale), problem.parameterDtype, problem.channels, 1);
+  fill(stream.handle(), const_cast<void*>(saved.renormShift), problem.parameterDtype, problem.channels, 0);
+}
 
+void Backend::normalizedForward(Stream& stream, const TrainingForward& call) {
+  const Problem& problem = call.problem;
   Request request;
   request.operation = Operation::TrainingForward;
   request.problem = problem;
@@ -216,20 +243,40 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
 
   Operations operations(stream, request, planOf(request));
   operations.forwardTensors = {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation};
-  TrainingResults& results = operations.trainingResults;
-  const auto values = static_cast<double>(problem.valuesPerChannel());
-  results.parameters = parametersOf(problem, call.weight, call.bias);
-  results.statistics = call.statistics;
-  results.runningMean = call.runningMean;
-  results.runningVariance = call.runningVariance;
-  results.momentum = call.momentum;
-  // One value per channel has no unbiased variance; its biased one, 0, stands in.
-  results.unbiased = call.unbiasedRunningVariance && values > 1 ? values / (values - 1) : 1;
-  results.renorm = call.renorm;
-  results.rMin = 1 / call.renorm.rMax;
-  results.channels = problem.channels;
-  results.valuesPerChannel = values;
-  operations.parameters = savedBy(results);
+  operations.trainingResults = resultsOf(call);
+  operations.parameters = savedBy(operations.trainingResults, false);
+  operations.run();
+}
+
+// Measures, makes r and d of what it found, and then writes the output: the input is read once more than without.
+void Backend::renormalizedForward(Stream& stream, const TrainingForward& call) {
+  const Problem& problem = call.problem;
+  TrainingForward measuring = call;
+  measuring.residual = measuring.output = measuring.mask = measuring.runningMean = measuring.runningVariance = nullptr;
+  normalizedForward(stream, measuring);
+
+  const TrainingResults results = resultsOf(call);
+  RenormArguments arguments;
+  arguments.statistics = call.statistics;
+  arguments.runningMean = call.runningMean;
+  arguments.runningVariance = call.runningVariance;
+  arguments.momentum = call.momentum;
+  arguments.unbiased = results.unbiased;
+  arguments.eps = problem.eps;
+  arguments.renorm = call.renorm;
+  arguments.channels = problem.channels;
+  arguments.inDouble = results.parameters.inDouble;
+  renormalize(stream.handle(), arguments);
+
+  Request request;
+  request.operation = Operation::InferenceForward;
+  request.problem = problem;
+  request.residual = call.residual != nullptr;
+  request.mask = call.mask != nullptr;
+  request.wide = aligned({call.input, call.residual, call.output});
+  Operations operations(stream, request, planOf(request));
+  operations.forwardTensors = {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation};
+  operations.parameters = savedBy(results, true);
   operations.run();
 }
 

@@ -10,6 +10,7 @@
 namespace cuda_batchnorm::cuda {
 
 class Device;
+class Stream;
 
 class Backend final : public cuda_batchnorm::Backend {
  public:
@@ -24,6 +25,8 @@ class Backend final : public cuda_batchnorm::Backend {
   void backward(cuda_batchnorm::Stream& stream, const Backward& call) override;
 
  private:
+  void normalizedForward(Stream& stream, const TrainingForward& call);
+  void renormalizedForward(Stream& stream, const TrainingForward& call);
   // A plan is made once for each request that comes: training repeats its own.
   Plan& planOf(const Request& request);
 

@@ -134,15 +134,26 @@ struct Parameters {
 // What becomes of a channel's moments in training.
 struct TrainingResults {
   Parameters parameters;        // weight, bias, eps
-  void* statistics = nullptr;   // [3, channels], with renorm [5, channels], of the parameter dtype
+  void* statistics = nullptr;   // [3, channels] of the parameter dtype
   void* runningMean = nullptr;  // both or neither
   void* runningVariance = nullptr;
   double momentum = 0;
   double unbiased = 1;  // running variance over biased variance
-  Renorm renorm;
-  double rMin = 1;  // 1 / renorm.rMax
   int64_t channels = 0;
   double valuesPerChannel = 0;
+};
+
+// What batch renormalization works on.
+struct RenormArguments {
+  void* statistics = nullptr;  // [5, channels] of the parameter dtype, of which the first three rows are known
+  void* runningMean = nullptr;
+  void* runningVariance = nullptr;
+  double momentum = 0;
+  double unbiased = 1;  // running variance over biased variance
+  double eps = 0;
+  Renorm renorm;
+  int64_t channels = 0;
+  bool inDouble = false;
 };
 
 // What becomes of a channel's sums in backward.

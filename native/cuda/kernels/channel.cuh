@@ -143,38 +143,10 @@ DEVICE double varianceOf(const TrainingResults& results, const PreciseMoments& m
   return (moments.m2 < 0 ? 0 : moments.m2) / results.valuesPerChannel;
 }
 
-DEVICE double deviationOf(const TrainingResults& results, const PreciseMoments& moments) {
-  return sqrt(varianceOf(results, moments) + results.parameters.eps);
-}
-
 // The coefficients of the transform.
 template <class C>
-DEVICE Affine<C> trainingAffine(const TrainingResults& results, const PreciseMoments& moments, const Scaling& scaling) {
-  return affineOf<C>(moments.mean, scaling.weight / deviationOf(results, moments), scaling.bias);
-}
-
-// Running statistics as they were before the pass, for batch renormalization.
-struct Running {
-  double mean, inverseDeviation;
-};
-
-template <class P>
-DEVICE Running readRunningAs(const TrainingResults& results, int64_t channel) {
-  const auto mean = static_cast<double>(loadGlobal(static_cast<const P*>(results.runningMean) + channel));
-  const auto variance = static_cast<double>(loadGlobal(static_cast<const P*>(results.runningVariance) + channel));
-  return {mean, 1 / sqrt(variance + results.parameters.eps)};
-}
-DEVICE Running readRunning(const TrainingResults& results, int64_t channel) {
-  return results.parameters.inDouble ? readRunningAs<double>(results, channel) : readRunningAs<float>(results, channel);
-}
-
-// NaN stays NaN.
-DEVICE double within(double value, double least, double most) { return value < least ? least : value > most ? most : value; }
-
-DEVICE Correction correctionOf(const TrainingResults& results, const PreciseMoments& moments, const Running& running) {
-  const Renorm& limits = results.renorm;
-  return {within(deviationOf(results, moments) * running.inverseDeviation, results.rMin, limits.rMax),
-          within((moments.mean - running.mean) * running.inverseDeviation, -limits.dMax, limits.dMax)};
+DEVICE Affine<C> trainingAffine(const TrainingResults& results, const PreciseMoments& moments, double weight, double bias) {
+  return affineOf<C>(moments.mean, weight / sqrt(varianceOf(results, moments) + results.parameters.eps), bias);
 }
 
 // Running statistics are read and written by this very kernel, each by one thread.
@@ -199,13 +171,6 @@ DEVICE void saveStatistics(const TrainingResults& results, int64_t channel, cons
   writeParameter(results.statistics, inDouble, 2 * results.channels + channel, variance);
   if (results.runningMean == nullptr) return;
   inDouble ? updateRunning<double>(results, channel, mean, variance) : updateRunning<float>(results, channel, mean, variance);
-}
-
-// By the same block as the statistics.
-DEVICE void saveCorrection(const TrainingResults& results, int64_t channel, const Correction& correction) {
-  const bool inDouble = results.parameters.inDouble;
-  writeParameter(results.statistics, inDouble, 3 * results.channels + channel, correction.scale);
-  writeParameter(results.statistics, inDouble, 4 * results.channels + channel, correction.shift);
 }
 
 // ---- backward ----

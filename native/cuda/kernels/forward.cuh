@@ -29,9 +29,8 @@ class Forward {
         shifts_(dynamicShared<C>(team.layout().coefficients)),
         affines_(dynamicShared<Affine<C>>(team.layout().coefficients)),
         moments_(dynamicShared<PreciseMoments>(team.layout().channels)),
-        scalings_(dynamicShared<Scaling>(team.layout().channels + bytesOf<PreciseMoments>(a))) {
-    static_assert(sizeof(PreciseMoments) + sizeof(Scaling) + sizeof(double) <= kChannelBytes, "they have their place");
-    static_assert(sizeof(Affine<C>) + sizeof(C) <= 5 * sizeof(C), "and so have the affines and what lies behind them");
+        scalings_(dynamicShared<Scaling>(team.layout().channels + a.team.channels * static_cast<uint32_t>(sizeof(PreciseMoments)))) {
+    static_assert(sizeof(PreciseMoments) + sizeof(Scaling) <= kChannelBytes, "they have their place");
   }
 
   DEVICE void run() {
@@ -52,17 +51,15 @@ class Forward {
   }
 
  private:
+  struct Scaling {
+    double weight, bias;
+  };
+
   // What is known of a channel before it is measured.
   struct Beginning {
     S samples[kSamples];  // some of the chunk's values
     Given given;
   };
-
-  // Of an array with an entry per channel.
-  template <class T>
-  static DEVICE uint32_t bytesOf(const Arguments& a) {
-    return a.team.channels * static_cast<uint32_t>(sizeof(T));
-  }
 
   DEVICE Beginning beginningOf(uint32_t channel) const {
     const auto* const input = static_cast<const S*>(a_.tensors.input);
@@ -97,27 +94,8 @@ class Forward {
       shifts_.store(c, shiftOf(beginning.samples));
       const bool inDouble = a_.results.parameters.inDouble;
       scalings_.store(c, {beginning.given.weight.value(inDouble), beginning.given.bias.value(inDouble)});
-      if (a_.results.renorm.on) keepRunning(c);
     });
     syncBlock();
-  }
-
-  // Behind what else there is of each channel. No members: these would take registers where nobody asks for them.
-  DEVICE SharedArray<double> runningMeans() const {
-    return dynamicShared<double>(team_.layout().channels + bytesOf<PreciseMoments>(a_) + bytesOf<Scaling>(a_));
-  }
-  DEVICE SharedArray<C> runningDeviations() const { return dynamicShared<C>(team_.layout().coefficients + bytesOf<Affine<C>>(a_)); }
-
-  // Before the team meets: once it has, its first block may be writing new ones.
-  DEVICE void keepRunning(uint32_t c) {
-    const Running running = readRunning(a_.results, walk_.firstChannel() + c);
-    runningMeans().store(c, running.mean);
-    runningDeviations().store(c, static_cast<C>(running.inverseDeviation));
-  }
-
-  DEVICE Correction correction(uint32_t c) const {
-    const Running running = {runningMeans().load(c), static_cast<double>(runningDeviations().load(c))};
-    return correctionOf(a_.results, moments_.load(c), running);
   }
 
   // The block's moments, and then the team's. Where too much cancelled, the sums are taken again about the mean they gave.
@@ -193,20 +171,15 @@ class Forward {
     bool imprecise = false;
     forChannels(walk_, [&](uint32_t c) { imprecise = imprecise || needsPrecise(moments_.load(c), a_.results); });
     if (anyInBlock(imprecise)) measurePrecisely();
-    if (a_.results.renorm.on) renormalize();
-    forChannels(walk_, [&](uint32_t c) { affines_.store(c, trainingAffine<C>(a_.results, moments_.load(c), scalings_.load(c))); });
+    forChannels(walk_, [&](uint32_t c) {
+      const Scaling scaling = scalings_.load(c);
+      affines_.store(c, trainingAffine<C>(a_.results, moments_.load(c), scaling.weight, scaling.bias));
+    });
     syncBlock();
     team_.leave();
     if (team_.leads()) {
-      if (a_.results.renorm.on)
-        forChannels(walk_, [&](uint32_t c) { saveCorrection(a_.results, walk_.firstChannel() + c, correction(c)); });
       forChannels(walk_, [&](uint32_t c) { saveStatistics(a_.results, walk_.firstChannel() + c, moments_.load(c)); });
     }
-  }
-
-  // Loops of their own, this one and that which saves, for registers are few.
-  DEVICE void renormalize() {
-    forChannels(walk_, [&](uint32_t c) { scalings_.store(c, correction(c).apply(scalings_.load(c))); });
   }
 
   // All blocks of the team come here, or none: they have the same moments. Only those that are of no use are replaced.
