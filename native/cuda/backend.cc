@@ -268,16 +268,8 @@ void Backend::renormalizedForward(Stream& stream, const TrainingForward& call) {
   arguments.inDouble = results.parameters.inDouble;
   renormalize(stream.handle(), arguments);
 
-  Request request;
-  request.operation = Operation::InferenceForward;
-  request.problem = problem;
-  request.residual = call.residual != nullptr;
-  request.mask = call.mask != nullptr;
-  request.wide = aligned({call.input, call.residual, call.output});
-  Operations operations(stream, request, planOf(request));
-  operations.forwardTensors = {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation};
-  operations.parameters = savedBy(results, true);
-  operations.run();
+  transform(stream, problem, {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation},
+            savedBy(results, true));
 }
 
 void Backend::inferenceForward(cuda_batchnorm::Stream& target, const InferenceForward& call) {
@@ -286,18 +278,23 @@ void Backend::inferenceForward(cuda_batchnorm::Stream& target, const InferenceFo
   if (problem.size() == 0) return;
   stream.use({call.input, call.residual, call.mean, call.variance, call.weight, call.bias, call.output, call.mask});
 
+  Parameters parameters = parametersOf(problem, call.weight, call.bias);
+  parameters.mean = call.mean;
+  parameters.variance = call.variance;
+  transform(stream, problem, {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation}, parameters);
+}
+
+void Backend::transform(Stream& stream, const Problem& problem, const ForwardTensors& tensors, const Parameters& parameters) {
   Request request;
   request.operation = Operation::InferenceForward;
   request.problem = problem;
-  request.residual = call.residual != nullptr;
-  request.mask = call.mask != nullptr;
-  request.wide = aligned({call.input, call.residual, call.output});
+  request.residual = tensors.residual != nullptr;
+  request.mask = tensors.mask != nullptr;
+  request.wide = aligned({tensors.input, tensors.residual, tensors.output});
 
   Operations operations(stream, request, planOf(request));
-  operations.forwardTensors = {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation};
-  operations.parameters = parametersOf(problem, call.weight, call.bias);
-  operations.parameters.mean = call.mean;
-  operations.parameters.variance = call.variance;
+  operations.forwardTensors = tensors;
+  operations.parameters = parameters;
   operations.run();
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "../core/backend.h"
+#include "kernels/arguments.h"
 #include "plan.h"
 
 namespace cuda_batchnorm::cuda {
@@ -27,6 +28,8 @@ class Backend final : public cuda_batchnorm::Backend {
  private:
   void normalizedForward(Stream& stream, const TrainingForward& call);
   void renormalizedForward(Stream& stream, const TrainingForward& call);
+  // With statistics that are given.
+  void transform(Stream& stream, const Problem& problem, const ForwardTensors& tensors, const Parameters& parameters);
   // A plan is made once for each request that comes: training repeats its own.
   Plan& planOf(const Request& request);
 
