@@ -64,8 +64,8 @@ export interface TrainingResult {
   /** Of the input's shape and dtype; `options.out` where that was given, and the input with `inPlace`. */
   output: Tensor;
   /**
-   * `[3, C]`, of the parameters' dtype: the batch's mean, the part of the mean that rounding left over, its biased variance. With `renorm`
-   * `[5, C]`: r and d too. cuDNN gives `[2, C]`: mean and 1/√(variance + eps). Several virtual batches have them one after the other, `[parts, 3, C]`.
+   * `[3, C]`, of the parameters' dtype: the batch's mean, the part of the mean that rounding left over, its biased variance. With `renorm`,
+   * unless its limits are 1 and 0, `[5, C]`: r and d too. cuDNN gives `[2, C]`: mean and 1/√(variance + eps). Several virtual batches have them one after the other, `[parts, 3, C]`.
    */
   statistics: Tensor;
   /** For backward in place of the residual; null where backward needs none, or takes the residual itself. cuDNN's stands for more. */

@@ -8,6 +8,7 @@ import { countWrite } from './capture';
 import type { Device } from './device';
 import { bytesPerElement } from './dtype';
 import type { Problem } from './problem';
+import { correcting } from './renorm';
 import type { Storage } from './storage';
 import { allocate, makeTensor, type Tensor } from './tensor';
 import { maskBytes, statisticsBytes, virtualBatches } from './virtual_batches';
@@ -108,7 +109,7 @@ export function trainingForward(call: Forward, running: RunningUpdate | null): F
         native(variance),
         momentum ?? 1 / (batches + index + 1),
         unbiased,
-        settings.renorm,
+        correcting(settings.renorm),
         part,
       );
       if (index === 0) countWrites(settings.device, [call.outStorage, mean, variance]); // those of later parts may fail
@@ -188,7 +189,7 @@ export function backward(call: Backward, gradOutput: Storage, hasResidual: boole
         native(gradBias),
         native(gradResidual),
         settings.inPlace,
-        settings.renorm,
+        correcting(settings.renorm),
         part,
       );
     }

@@ -29,6 +29,11 @@ export function checkRenorm(value: unknown, backend: Backend): Renorm | null {
   throw new BatchNormError('ERR_INVALID_ARGUMENT', `Expected backend 'native' with renorm but received 'cudnn', which knows nothing of it`);
 }
 
+/** Null for limits that leave plain batch norm, where r is 1 and d is 0: such passes are plain ones to all below. */
+export function correcting(renorm: Renorm | null): Renorm | null {
+  return renorm !== null && (renorm.rMax > 1 || renorm.dMax > 0) ? renorm : null;
+}
+
 /** Renormalization is towards running statistics, so there must be some. */
 export function checkRenormTracks(renorm: Renorm | null, tracked: boolean, instead: string): void {
   if (renorm === null || tracked) return;

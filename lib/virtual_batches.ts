@@ -3,6 +3,7 @@
 import { DTYPE_CODES, type NativePart } from './addon';
 import { bytesPerElement } from './dtype';
 import type { Problem } from './problem';
+import { correcting } from './renorm';
 
 /** A part of a batch, or all of it. */
 export interface VirtualBatch {
@@ -29,10 +30,10 @@ export function virtualBatches(problem: Problem, residual: boolean): readonly Vi
   });
 }
 
-/** Rows of one part's saved statistics: mean, what rounding the mean left over, biased variance; then r and d where there is renormalization. cuDNN's are mean and 1/√(variance + eps). */
+/** Rows of one part's saved statistics: mean, what rounding the mean left over, biased variance; then r and d where renormalization corrects. cuDNN's are mean and 1/√(variance + eps). */
 export function statisticsRows({ settings }: Problem): number {
   if (settings.backend.library === 'cudnn') return 2;
-  return settings.renorm === null ? 3 : 5;
+  return correcting(settings.renorm) === null ? 3 : 5;
 }
 
 /** Of all parts. */

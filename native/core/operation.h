@@ -20,8 +20,6 @@ struct Renorm {
   bool on = false;
   double rMax = 1;
   double dMax = 0;
-
-  bool corrects() const { return on && (rMax > 1 || dMax > 0); }  // else r is 1 and d is 0
 };
 
 struct TrainingForward {

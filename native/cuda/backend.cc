@@ -5,7 +5,6 @@
 #include <initializer_list>
 
 #include "kernels/backward.h"
-#include "kernels/conversion.h"
 #include "kernels/forward.h"
 #include "kernels/renormalize.h"
 #include "kernels/transform.h"
@@ -127,7 +126,7 @@ Parameters savedBy(const TrainingResults& results, bool renormalized) {
   Parameters parameters = results.parameters;
   const auto row = [&](int64_t i) {
     const size_t bytes = parameters.inDouble ? sizeof(double) : sizeof(float);
-    return static_cast<char*>(results.statistics) + static_cast<size_t>(i * results.channels) * bytes;
+    return static_cast<const char*>(results.statistics) + static_cast<size_t>(i * results.channels) * bytes;
   };
   parameters.mean = row(0);
   parameters.meanLow = row(1);
@@ -223,12 +222,7 @@ void Backend::trainingForward(cuda_batchnorm::Stream& target, const TrainingForw
       {call.input, call.residual, call.weight, call.bias, call.output, call.statistics, call.mask, call.runningMean, call.runningVariance});
   // An empty batch has no statistics: zeros are saved, and running statistics stay as they are.
   if (problem.size() == 0) return zero(stream, call.statistics, call.statisticsRows() * problem.channels, problem.parameterDtype);
-  if (call.renorm.corrects()) return renormalizedForward(stream, call);
-  normalizedForward(stream, call);
-  if (!call.renorm.on) return;
-  const Parameters saved = savedBy(resultsOf(call), true);
-  fill(stream.handle(), const_cast<void*>(saved.renormScale), problem.parameterDtype, problem.channels, 1);
-  fill(stream.handle(), const_cast<void*>(saved.renormShift), problem.parameterDtype, problem.channels, 0);
+  call.renorm.on ? renormalizedForward(stream, call) : normalizedForward(stream, call);
 }
 
 void Backend::normalizedForward(Stream& stream, const TrainingForward& call) {

@@ -64,9 +64,10 @@ export function forPrograms({ task, options, device, outcomes, seconds }: LabRes
     data: { source: task.source, train: task.train.count, test: task.test.count },
     options: { seed: options.seed, quick: options.quick, data: options.data, report: options.report },
     device: { name: device.name, description: device.description },
-    experiments: outcomes.map(({ experiment, finding, seconds: spent }) => {
+    experiments: outcomes.map((outcome) => {
+      const { experiment, finding, seconds: spent } = outcome;
       const { name, title, claim, source, criterion } = experiment;
-      const { shown, numbers, sentence, setting, plots } = finding;
+      const { numbers, sentence, setting, plots } = finding;
       return {
         name,
         title,
@@ -74,7 +75,7 @@ export function forPrograms({ task, options, device, outcomes, seconds }: LabRes
         source,
         criterion,
         setting,
-        verdict: shown ? 'shown' : 'not shown',
+        verdict: verdictOf(outcome),
         numbers,
         sentence,
         plots,
