@@ -1,4 +1,7 @@
-/** float16 and bfloat16 as files hold them, in 16 bits, and their values. Models have millions of them, so both ways are plain loops. */
+/**
+ * float16 and bfloat16 as files hold them, in 16 bits, and their values. Models have millions of them, so both ways are plain loops. Not by way
+ * of a {@link Tensor}, which would wait for what is queued on its device, and take that device's memory.
+ */
 
 import { bfloat16FromBits, float16FromBits } from '../validation/number_format';
 
