@@ -14,6 +14,7 @@ import type { BatchNormOptions } from '../layer';
 import { checkShape } from '../shape';
 import type { StateDict } from '../state_dict';
 import { checkBoolean, checkFinite, checkInteger, checkNonNegative, checkOptions, quoted } from '../validate';
+import { importedLayer } from './imported_layer';
 
 /**
  * A BatchNormalization's configuration, as `get_config()` of Keras or `getConfig()` of TensorFlow.js gives it: names in snake_case or
@@ -171,16 +172,9 @@ export function fromKeras(
   const values = readWeights(weights, names, settings.dtype);
   const channels = values[0]!.length;
   const affine = scale && center ? true : scale ? 'weight' : center ? 'bias' : false;
-  const layer = new BatchNorm(channels, { ...settings, affine, runningVariance, device, backend });
-  try {
-    const state: StateDict = {};
-    for (const [i, name] of names.entries()) state[OUR_NAMES[name]] = { dtype: settings.dtype, shape: [channels], data: values[i]! };
-    layer.loadStateDict(state);
-  } catch (error) {
-    layer.dispose();
-    throw error;
-  }
-  return layer.eval();
+  const state: StateDict = {};
+  for (const [i, name] of names.entries()) state[OUR_NAMES[name]] = { dtype: settings.dtype, shape: [channels], data: values[i]! };
+  return importedLayer(channels, { ...settings, affine, runningVariance, device, backend }, state);
 }
 
 type Settings = Required<Pick<BatchNormOptions, 'eps' | 'momentum' | 'axis' | 'activation'>> & {

@@ -1,6 +1,6 @@
 /** Batch norm layers of PyTorch models in safetensors files, and back. */
 
-import { BatchNorm } from '../batch_norm';
+import type { BatchNorm } from '../batch_norm';
 import { expected, show } from '../errors';
 import type { BatchNormOptions } from '../layer';
 import { sameShape } from '../shape';
@@ -9,6 +9,7 @@ import { checkOptions, quoted } from '../validate';
 import { entryName, findBatchNorms, NAMES, PARAMETERS } from './batch_norm_names';
 import { entriesByName } from './by_name';
 import { stateOf } from './layer_or_state';
+import { importedLayer } from './imported_layer';
 import { readLayer } from './layer_state';
 import { checkPath } from './place';
 import { type SafetensorsFile, type SafetensorsSource, withSafetensors } from './safetensors_file';
@@ -93,19 +94,13 @@ function makeLayer(state: StateDict, options: BatchNormOptions = {}): BatchNorm 
   const entries = PARAMETERS.flatMap((name) => state[name] ?? []);
   const channels = entries[0]?.shape[0];
   if (channels === undefined) throw expected(`some of ${quoted(PARAMETERS)}`, 'state', state);
-  const layer = new BatchNorm(channels, {
+  const layerOptions = {
     ...options,
     affine: options.affine ?? (state.weight && state.bias ? true : state.weight ? 'weight' : state.bias ? 'bias' : false),
     trackRunningStats: options.trackRunningStats ?? state.running_mean !== undefined,
     dtype: options.dtype ?? (entries.some(({ dtype }) => dtype === 'float64') ? 'float64' : 'float32'),
-  });
-  try {
-    layer.loadStateDict(state);
-  } catch (error) {
-    layer.dispose();
-    throw error;
-  }
-  return layer.eval();
+  };
+  return importedLayer(channels, layerOptions, state);
 }
 
 /**

@@ -1,13 +1,14 @@
 /** Reading the batch norms of a model. */
 
 import type { BackendName } from '../../backend';
-import { BatchNorm } from '../../batch_norm';
+import type { BatchNorm } from '../../batch_norm';
 import type { Device } from '../../device';
 import type { HostValues, ParameterDType } from '../../dtype';
 import { wrongLength } from '../../errors';
 import type { BatchNormOptions } from '../../layer';
 import type { StateEntry } from '../../state_dict';
 import { checkOptions } from '../../validate';
+import { importedLayer } from '../imported_layer';
 import { readModel } from './model';
 import { type Found, findNodes, type NodeSettings, originOf, PARAMETERS, type ParameterName, settingsOf } from './node';
 import { dtypeOf, lengthOf, readValues } from './tensor';
@@ -65,14 +66,7 @@ export class OnnxBatchNorm {
    */
   toBatchNorm(placement?: Placement): BatchNorm {
     checkOptions(placement, ['device', 'backend']);
-    const layer = new BatchNorm(this.numFeatures, { ...this.options, ...placement });
-    try {
-      layer.loadStateDict(this.state);
-    } catch (error) {
-      layer.dispose();
-      throw error;
-    }
-    return layer.train(this.training);
+    return importedLayer(this.numFeatures, { ...this.options, ...placement }, this.state).train(this.training);
   }
 }
 
