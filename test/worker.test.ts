@@ -45,7 +45,7 @@ describe('worker threads', function () {
     const lib = JSON.stringify(resolve(__dirname, '../lib/index.ts'));
     const program = `require('tsx/cjs'); const { BatchNorm, Tensor } = require(${lib});
       const layer = new BatchNorm(64, { device: '${device.name}' });
-      const input = Tensor.zeros([${emulated ? 4 : 64}, 64, 20, 20], { device: '${device.name}' });
+      const input = Tensor.zeros([${emulated ? '4, 64, 8, 8' : '64, 64, 20, 20'}], { device: '${device.name}' });
       for (let i = 0; i < 20; ++i) layer.forward(input).read();`;
     const worker = new Worker(program, { eval: true });
     const [code] = await once(worker, 'exit');

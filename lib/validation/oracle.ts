@@ -141,7 +141,7 @@ export function forward(x: Values, view: View, statistics: Statistics, layer: La
 export function backward(dy: Values, x: Values, view: View, statistics: Statistics, constant: boolean, layer: Layer = {}): Gradients {
   const { xhat, pre } = normalize(x, view, statistics, layer);
   const slope = derivative(layer.activation ?? 'identity');
-  const residual = Float64Array.from(pre, (value, i) => dy[i]! * slope(value));
+  const residual = pre.map((value, i) => dy[i]! * slope(value));
   const input = new Float64Array(x.length);
   const weight = new Float64Array(view.channels);
   const bias = new Float64Array(view.channels);
@@ -218,7 +218,7 @@ export function erfc(x: number): number {
   if (x < 0) return 2 - erfc(-x);
   if (x > 27) return 0;
   const gauss = Math.exp(-x * x) / Math.sqrt(Math.PI);
-  if (x < 0.5) {
+  if (x < 1) {
     let term = 2 * x;
     let sum = term;
     for (let n = 1; term > sum * 1e-18; n++) {

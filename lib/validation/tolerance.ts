@@ -190,7 +190,7 @@ export function backwardBound(dy: Values, pass: Pass, constant: boolean): Gradie
     bias: new Float64Array(view.channels),
     // The slope moves with the pre-activation (second derivatives of the contract's activations are at most 1 in size; those with a
     // kink have none, and tests keep gradients off the kink), and is computed to a few roundings.
-    residual: Float64Array.from(expected.residual, (_, i) => {
+    residual: expected.residual.map((_, i) => {
       if (!isTranscendental(layer)) return u * Math.abs(dy[i]! * slope(pre[i]!));
       return (
         Math.abs(dy[i]!) * (error.pre[i]! + u * (TRANSCENDENTAL * (1 + Math.min(8, Math.abs(pre[i]!))) + OWN * Math.abs(slope(pre[i]!))))

@@ -19,5 +19,7 @@ export function normal(seed: number): (mean?: number, deviation?: number) => num
 
 export function normals(count: number, seed: number, mean = 0, deviation = 1): Float64Array {
   const next = normal(seed);
-  return Float64Array.from({ length: count }, () => next(mean, deviation));
+  const values = new Float64Array(count);
+  for (let i = 0; i < count; i++) values[i] = next(mean, deviation);
+  return values;
 }

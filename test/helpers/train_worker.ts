@@ -2,8 +2,10 @@
 
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { BatchNorm, Tensor } from '../../lib/index';
-import { device } from './device';
+import { device, emulated } from './device';
 import { normals } from './random';
+
+const IMAGES = emulated ? 4 : 16;
 
 export interface Job {
   steps: number;
@@ -12,7 +14,7 @@ export interface Job {
 
 export async function train({ steps, seed }: Job): Promise<string> {
   const layer = new BatchNorm(32, { device, activation: 'relu' });
-  const input = Tensor.from(normals(16 * 32 * 49, seed), [16, 32, 7, 7], { device, dtype: 'float32' });
+  const input = Tensor.from(normals(IMAGES * 32 * 49, seed), [IMAGES, 32, 7, 7], { device, dtype: 'float32' });
   for (let i = 0; i < steps; ++i) {
     const output = layer.forward(input);
     const gradients = layer.backward(output);
