@@ -71,7 +71,8 @@ export class BatchNorm extends Layer {
    * Replaces the running statistics by the mean and variance of all values of all `batches`, as if they were one batch: moving averages lag behind
    * the weights of a network in training, and each batch's variance leaves out how means differ from batch to batch. Counts and moments
    * of the batches are merged in double precision (Chan, Golub & LeVeque 1979). The variance is the one that `runningVariance` names, and
-   * {@link BatchNorm.numBatchesTracked} is then the number of batches. Parameters, mode and what is saved for backward stay.
+   * {@link BatchNorm.numBatchesTracked} is then the number of batches. Parameters and mode stay, and what is saved for backward; but
+   * backward refuses a pass in eval mode, to which the old running statistics were given.
    *
    * Where several layers follow each other, go from the first to the last: what reaches a layer depends on those before it.
    *
@@ -102,7 +103,7 @@ export class BatchNorm extends Layer {
 
   /**
    * Copies parameters and statistics from a state, as {@link BatchNorm.stateDict} gives it. All of it is checked before any of it is used.
-   * A state without `num_batches_tracked` counts as 0.
+   * A state with running statistics but without `num_batches_tracked` counts as 0.
    *
    * @param options - `strict`, true when left out: missing and unknown keys are errors; false: they are ignored.
    * @throws {BatchNormError} `ERR_INVALID_ARGUMENT`, `ERR_SHAPE`, `ERR_DTYPE`, `ERR_DISPOSED`.

@@ -1,5 +1,6 @@
 import type { NativeStream } from './addon';
 import type { Device } from './device';
+import { BatchNormError } from './errors';
 import type { Storage } from './storage';
 
 /** What goes on while the work of a device is captured. */
@@ -17,6 +18,15 @@ const captures = new WeakMap<Device, Capture>();
 /** The capture that goes on at this moment, if any. */
 export function captureOf(device: Device): Capture | undefined {
   return captures.get(device);
+}
+
+/** For what has to wait for the device. */
+export function refuseCapture(device: Device): void {
+  if (captureOf(device) === undefined) return;
+  throw new BatchNormError(
+    'ERR_STATE',
+    `Expected no wait while a graph is captured on ${device.name}: only work of the device can be part of a graph`,
+  );
 }
 
 /** Runs `body`, which must be done when it returns, with all work of `device` going to the capture. Returns what it returns. */

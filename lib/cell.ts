@@ -3,7 +3,7 @@ import { captureOf } from './capture';
 import { BatchNormError } from './errors';
 import { checkGradient } from './operands';
 import { backward, type Forward, type ForwardResult, type Gradients, inferenceForward, trainingForward } from './operations';
-import { checkBatch, wholeBatch } from './problem';
+import { checkBatch } from './problem';
 import type { RunningStatistics } from './running_statistics';
 import { SavedPass } from './saved_pass';
 import type { Storage } from './storage';
@@ -42,6 +42,11 @@ export class Cell {
     return gradients;
   }
 
+  /** Whether a pass is saved for backward. */
+  get holdsPass(): boolean {
+    return this.#saved !== undefined;
+  }
+
   /** Lets go of what was saved for backward. */
   forget(): void {
     this.#saved?.release();
@@ -50,9 +55,8 @@ export class Cell {
 
   #infer(call: Forward, running: RunningStatistics): Tensor {
     const { mean, variance } = running.check();
-    const whole = { ...call, problem: wholeBatch(call.problem) };
-    const result = inferenceForward(whole, mean, variance);
-    this.#save(whole, result, mean, variance);
+    const result = inferenceForward(call, mean, variance);
+    this.#save(call, result, mean, variance);
     return result.output;
   }
 

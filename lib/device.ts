@@ -1,6 +1,6 @@
 import { inspect, types } from 'node:util';
 import { addon, type BackendCause, type NativeDevice, type NativeStream } from './addon';
-import { captureOf, runCaptured } from './capture';
+import { captureOf, refuseCapture, runCaptured } from './capture';
 import { BatchNormError, expected } from './errors';
 import { type Graph, makeGraph } from './graph';
 import { checkStream, makeStream, type Stream } from './stream';
@@ -156,12 +156,7 @@ export class Device {
    * @throws {BatchNormError} `ERR_STATE` while a graph is captured on the device, `ERR_CUDA`, by rejection.
    */
   async synchronize(): Promise<void> {
-    if (captureOf(this) !== undefined) {
-      throw new BatchNormError(
-        'ERR_STATE',
-        `Expected no wait while a graph is captured on ${this.name}: only work of the device can be part of a graph`,
-      );
-    }
+    refuseCapture(this);
     await this.#native.synchronize();
   }
 

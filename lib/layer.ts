@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 import type { Activation } from './activation';
 import type { BackendName } from './backend';
 import type { Cell } from './cell';
+import { refuseCapture } from './capture';
 import { checkDevice, type Device, streamOf } from './device';
 import { checkParameterDType, type ParameterDType } from './dtype';
 import { BatchNormError, expected } from './errors';
@@ -201,6 +202,7 @@ export abstract class Layer implements Disposable {
   /** Sets the running statistics and their counters back to the start; does nothing without tracking. @throws {BatchNormError} `ERR_DISPOSED`. */
   resetRunningStats(): void {
     this.checkAlive();
+    for (const running of this.running) running.check(); // all of them are reset, or none
     for (const running of this.running) running.reset();
   }
 
@@ -254,7 +256,8 @@ export abstract class Layer implements Disposable {
   protected forwardIn(cell: Cell, input: Tensor, options: ForwardOptions | undefined): Tensor {
     checkOptions(options, FORWARD_OPTIONS);
     checkTensor(input, 'input', this.device);
-    const problem = this.#problemOf(input, this.settings, 'input');
+    const ofBatch = this.#training || this.running.length === 0;
+    const problem = this.#problemOf(input, ofBatch ? this.settings : undivided(this.settings), 'input');
     const weight = this.#own(this.weight, 'weight');
     const bias = this.#own(this.bias, 'bias');
     const call = checkForward(problem, input, weight, bias, options, this.#training);
@@ -275,6 +278,7 @@ export abstract class Layer implements Disposable {
   ): Promise<void> {
     checkOptions(options, ['stream']);
     if (running === null) throw untracked();
+    refuseCapture(this.device); // what the batches hold has to be read
     running.check();
     streamOf(this.device, options?.stream); // a wrong one is told before a batch is asked for
     const settings = measuring(this.settings);
@@ -307,6 +311,11 @@ export abstract class Layer implements Disposable {
   #own(tensor: Tensor | null, name: string): Storage | null {
     return tensor && checkTensor(tensor, name, this.device);
   }
+}
+
+/** For passes whose statistics are given: of them virtual batches make no difference. */
+function undivided(settings: Settings): Settings {
+  return settings.virtualBatchSize === null ? settings : { ...settings, virtualBatchSize: null };
 }
 
 function untracked(): BatchNormError {

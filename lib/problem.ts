@@ -88,11 +88,6 @@ export function problemOf(settings: Settings, input: Tensor): Problem {
   return { settings, shape, dtype, outer, channels, inner, samples, parts: partsOf(settings, axis, samples) };
 }
 
-/** As one batch, whatever its size. */
-export function wholeBatch(problem: Problem): Problem {
-  return problem.parts === 1 ? problem : { ...problem, parts: 1 };
-}
-
 function partsOf({ virtualBatchSize }: Settings, axis: number, samples: number): number {
   if (virtualBatchSize === null) return 1;
   if (axis > 0) return Math.max(1, Math.ceil(samples / virtualBatchSize));

@@ -63,7 +63,10 @@ export class RecurrentBatchNorm extends Layer {
    */
   forward(input: Tensor, step: number, options?: ForwardOptions): Tensor {
     this.checkAlive();
-    return this.forwardIn(this.#cell(checkInteger(step, 'step', 0)), input, options);
+    const cell = this.#cellOf(step);
+    const output = this.forwardIn(cell, input, options);
+    this.#keep(step, cell);
+    return output;
   }
 
   /**
@@ -76,7 +79,10 @@ export class RecurrentBatchNorm extends Layer {
    */
   backward(gradOutput: Tensor, step: number, options?: BackwardOptions): Gradients {
     this.checkAlive();
-    return this.backwardIn(this.#cell(checkInteger(step, 'step', 0)), gradOutput, options);
+    const cell = this.#cellOf(step);
+    const gradients = this.backwardIn(cell, gradOutput, options);
+    this.#keep(step, cell);
+    return gradients;
   }
 
   /**
@@ -142,12 +148,14 @@ export class RecurrentBatchNorm extends Layer {
     return `, horizon: ${this.horizon}`;
   }
 
-  #cell(step: number): Cell {
-    const known = this.#cells.get(step);
-    if (known !== undefined) return known;
-    const cell = new Cell(this.#runningAt(step));
-    this.#cells.set(step, cell);
-    return cell;
+  #cellOf(step: number): Cell {
+    return this.#cells.get(checkInteger(step, 'step', 0)) ?? new Cell(this.#runningAt(step));
+  }
+
+  // Steps may go on for ever: only those with a saved pass are kept.
+  #keep(step: number, cell: Cell): void {
+    if (cell.holdsPass) this.#cells.set(step, cell);
+    else this.#cells.delete(step);
   }
 
   #runningAt(step: number): RunningStatistics | null {

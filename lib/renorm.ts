@@ -20,7 +20,7 @@ export interface Renorm {
 export function checkRenorm(value: unknown, backend: Backend): Renorm | null {
   if (value === undefined || value === null) return null;
   if (typeof value !== 'object') throw expected('{ rMax, dMax }', 'options.renorm', value);
-  checkOptions(value, ['rMax', 'dMax']);
+  checkOptions(value, ['rMax', 'dMax'], 'options.renorm');
   const { rMax, dMax } = value as Partial<Record<keyof Renorm, unknown>>;
   const limit = checkFinite(rMax, 'options.renorm.rMax');
   if (limit < 1) throw expected('a finite number of at least 1', 'options.renorm.rMax', rMax);

@@ -35,19 +35,22 @@ export function checkChoice<T extends string>(value: unknown, name: string, choi
   throw expected(`one of ${quoted(choices)}`, name, value);
 }
 
-/** Options may be left out; what is given must be an object whose keys are all known. */
-export function checkOptions(options: unknown, known: readonly string[]): void {
+/** Options may be left out; what is given must be an object whose keys are all known. `where`: the argument's name. */
+export function checkOptions(options: unknown, known: readonly string[], where = 'options'): void {
   if (options === undefined) return;
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw expected('an object', 'options', options);
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw expected('an object', where, options);
   for (const name in options) {
-    if (!known.includes(name)) throw unknownOption(name, known);
+    if (!known.includes(name)) throw unknownOption(name, known, where);
   }
 }
 
-function unknownOption(name: string, known: readonly string[]): BatchNormError {
+function unknownOption(name: string, known: readonly string[], where: string): BatchNormError {
   const near = known.find((candidate) => isClose(name.toLowerCase(), candidate.toLowerCase()));
   const hint = near === undefined ? '' : ` Did you mean '${near}'?`;
-  return new BatchNormError('ERR_INVALID_ARGUMENT', `Expected known option names but received '${name}'.${hint} Known: ${quoted(known)}`);
+  return new BatchNormError(
+    'ERR_INVALID_ARGUMENT',
+    `Expected known names for ${where} but received '${name}'.${hint} Known: ${quoted(known)}`,
+  );
 }
 
 function isClose(name: string, candidate: string): boolean {

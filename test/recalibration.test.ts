@@ -95,16 +95,35 @@ describe('recalibration', () => {
 
   it('leaves mode, parameters and the saved pass alone', async () => {
     using layer = new BatchNorm(C, { device });
+    layer.weight!.write(normals(C, 2));
+    layer.bias!.write(normals(C, 3));
+    const { weight, bias } = await layer.stateDict();
     using input = Tensor.from(normals(C * 8, 1), [8, C], { device });
-    using output = layer.forward(input);
+    const gradients = () => {
+      const { input: dx, weight: dWeight, bias: dBias } = layer.backward(input);
+      return [dx, dWeight!, dBias!].map((tensor) => {
+        using owned = tensor;
+        return owned.readSync();
+      });
+    };
+    layer.forward(input).dispose();
+    const wanted = gradients();
+    layer.forward(input).dispose();
     await layer.recalibrate([input]);
     expect(layer.training).to.equal(true);
-    const gradients = layer.backward(output);
-    expect(gradients.weight!.readSync()).to.have.length(C);
-    for (const tensor of [gradients.input, gradients.weight!, gradients.bias!]) tensor.dispose();
+    expect(gradients()).to.deep.equal(wanted);
+    expect(await layer.stateDict()).to.deep.include({ weight, bias });
     expect(layer.eval().training).to.equal(false);
     await layer.recalibrate(new Set([input]));
     expect(layer.training).to.equal(false);
+  });
+
+  it('has backward refuse a pass that was given the old running statistics', async () => {
+    using layer = new BatchNorm(C, { device }).eval();
+    using input = Tensor.from(normals(C * 8, 1), [8, C], { device });
+    using output = layer.forward(input, { saveForBackward: true });
+    await layer.recalibrate([input]);
+    expectError(() => layer.backward(output), 'ERR_STATE', 'changed');
   });
 
   it('takes ghost batches together', async () => {

@@ -151,12 +151,24 @@ describe('RecurrentBatchNorm', () => {
     recurrent.loadStateDict(old);
     expect(recurrent.numBatchesTracked).to.deep.equal([0, 0, 0]);
     const { weight } = old;
+    for (let t = 0; t < HORIZON; ++t) recurrent.forward(input, t).dispose();
+    recurrent.weight!.write(normals(C, 50));
+    const { weight: _weight, ...others } = await recurrent.stateDict();
     recurrent.loadStateDict({ weight: weight!, more: weight! }, { strict: false });
+    expect(await recurrent.stateDict()).to.deep.equal({ weight, ...others });
     recurrent.weight!.write(normals(C, 50));
     const before = recurrent.weight!.readSync();
     recurrent.runningVar![1]!.dispose();
     expectError(() => recurrent.loadStateDict(old), 'ERR_DISPOSED', 'running_var');
     expect(recurrent.weight!.readSync(), 'nothing was touched').to.deep.equal(before);
+  });
+
+  it('resets all its statistics or none', () => {
+    using recurrent = recurrentOf();
+    for (const mean of recurrent.runningMean!) mean.write([9, 9, 9, 9]);
+    recurrent.runningVar![1]!.dispose();
+    expectError(() => recurrent.resetRunningStats(), 'ERR_DISPOSED');
+    expect(Array.from(recurrent.runningMean![0]!.readSync())).to.deep.equal([9, 9, 9, 9]);
   });
 
   it('leaves no memory behind: where there is not enough for it, and when it is disposed', () => {

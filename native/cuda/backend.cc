@@ -122,7 +122,7 @@ TrainingResults resultsOf(const TrainingForward& call) {
 }
 
 // What a forward pass saved, as statistics that are given.
-Parameters savedBy(const TrainingResults& results, bool renormalized) {
+Parameters savedBy(const TrainingResults& results) {
   Parameters parameters = results.parameters;
   const auto row = [&](int64_t i) {
     const size_t bytes = parameters.inDouble ? sizeof(double) : sizeof(float);
@@ -131,8 +131,6 @@ Parameters savedBy(const TrainingResults& results, bool renormalized) {
   parameters.mean = row(0);
   parameters.meanLow = row(1);
   parameters.variance = row(2);
-  parameters.renormScale = renormalized ? row(3) : nullptr;
-  parameters.renormShift = renormalized ? row(4) : nullptr;
   return parameters;
 }
 
@@ -238,19 +236,31 @@ void Backend::normalizedForward(Stream& stream, const TrainingForward& call) {
   Operations operations(stream, request, planOf(request));
   operations.forwardTensors = {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation};
   operations.trainingResults = resultsOf(call);
-  operations.parameters = savedBy(operations.trainingResults, false);
+  operations.parameters = savedBy(operations.trainingResults);
   operations.run();
 }
 
-// Measures, makes r and d of what it found, and then writes the output: the input is read once more than without.
+// Measures, makes r and d of what it found, and then writes the output: the input is read once more than without. What one launch leaves to
+// the next is in double, as within the only launch of other passes: a variance may lie beyond the range of the parameters' dtype.
 void Backend::renormalizedForward(Stream& stream, const TrainingForward& call) {
-  const Problem& problem = call.problem;
-  TrainingForward measuring = call;
-  measuring.residual = measuring.output = measuring.mask = measuring.runningMean = measuring.runningVariance = nullptr;
+  Problem problem = call.problem;
+  problem.parameterDtype = DType::Float64;
+  constexpr size_t kRows = kStatisticsRows + 2;  // then weight and bias
+  const Scratch scratch(stream, kRows * static_cast<size_t>(problem.channels) * sizeof(double));
+  const auto row = [&](int64_t i) { return reinterpret_cast<double*>(scratch.memory()) + i * problem.channels; };
+
+  TrainingForward measuring;
+  measuring.problem = problem;
+  measuring.input = call.input;
+  measuring.statistics = row(0);
   normalizedForward(stream, measuring);
 
   const TrainingResults results = resultsOf(call);
   RenormArguments arguments;
+  arguments.measured = row(0);
+  arguments.weight = call.weight;
+  arguments.bias = call.bias;
+  arguments.scaling = row(kStatisticsRows);
   arguments.statistics = call.statistics;
   arguments.runningMean = call.runningMean;
   arguments.runningVariance = call.runningVariance;
@@ -262,8 +272,10 @@ void Backend::renormalizedForward(Stream& stream, const TrainingForward& call) {
   arguments.inDouble = results.parameters.inDouble;
   renormalize(stream.handle(), arguments);
 
-  transform(stream, problem, {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation},
-            savedBy(results, true));
+  Parameters parameters = savedBy(resultsOf(measuring));
+  parameters.weight = row(kStatisticsRows);
+  parameters.bias = row(kStatisticsRows + 1);
+  transform(stream, problem, {call.input, call.residual, call.output, static_cast<uint8_t*>(call.mask), problem.activation}, parameters);
 }
 
 void Backend::inferenceForward(cuda_batchnorm::Stream& target, const InferenceForward& call) {

@@ -4,7 +4,7 @@ import { expect } from 'chai';
 import { BatchNorm, type BatchNormOptions, Device, Tensor } from '../../lib/index';
 import { describeCuda } from '../helpers/cuda';
 import { device } from '../helpers/device';
-import { expectError } from '../helpers/failure';
+import { expectError, expectRejection } from '../helpers/failure';
 import { normals } from '../helpers/random';
 
 const SHAPE = [8, 6, 7, 7];
@@ -177,6 +177,21 @@ describeCuda('graphs', () => {
 
     it('takes no function that goes on after it returned', () => {
       expectError(() => device.capture(async () => {}), 'ERR_INVALID_ARGUMENT', 'fn');
+    });
+
+    it('does not recalibrate: a graph repeats work of the device alone', async () => {
+      const layer = new BatchNorm(6, { device });
+      const input = Tensor.from(BATCHES[0]!, SHAPE, { device });
+      let recalibrated: Promise<void> | undefined;
+      device
+        .capture(() => {
+          layer.forward(input).dispose();
+          recalibrated = layer.recalibrate([input]);
+        })
+        .dispose();
+      await expectRejection(recalibrated!, 'ERR_STATE', 'captur');
+      expect(layer.numBatchesTracked).to.equal(0);
+      for (const owned of [layer, input]) owned.dispose();
     });
 
     it('within another is refused', () => {

@@ -145,7 +145,11 @@ struct TrainingResults {
 
 // What batch renormalization works on.
 struct RenormArguments {
-  void* statistics = nullptr;  // [5, channels] of the parameter dtype, of which the first three rows are known
+  const double* measured = nullptr;  // [3, channels]: statistics of the batch
+  const void* weight = nullptr;      // may be null: 1
+  const void* bias = nullptr;        // may be null: 0
+  double* scaling = nullptr;         // [2, channels]: what becomes of weight and bias
+  void* statistics = nullptr;        // [5, channels] of the parameter dtype: what is saved
   void* runningMean = nullptr;
   void* runningVariance = nullptr;
   double momentum = 0;

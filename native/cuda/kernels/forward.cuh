@@ -51,10 +51,6 @@ class Forward {
   }
 
  private:
-  struct Scaling {
-    double weight, bias;
-  };
-
   // What is known of a channel before it is measured.
   struct Beginning {
     S samples[kSamples];  // some of the chunk's values

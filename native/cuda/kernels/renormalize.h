@@ -7,7 +7,7 @@
 
 namespace cuda_batchnorm::cuda {
 
-// From the statistics that a forward pass saved, and the running ones: saves r and d beside them, and then updates the running ones.
+// From the batch's statistics and the running ones: saves the former with r and d, corrects weight and bias, and then updates the latter.
 void renormalize(cudaStream_t stream, const RenormArguments& arguments);
 
 }  // namespace cuda_batchnorm::cuda
