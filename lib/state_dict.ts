@@ -109,7 +109,7 @@ function checkCounter(entry: unknown, shape: readonly number[]): readonly number
   return values.map(Number);
 }
 
-function checkEntryObject(entry: unknown, name: string): Record<'dtype' | 'shape' | 'data', unknown> {
+export function checkEntryObject(entry: unknown, name: string): Record<'dtype' | 'shape' | 'data', unknown> {
   if (typeof entry === 'object' && entry !== null) return entry as Record<'dtype' | 'shape' | 'data', unknown>;
   throw expected('an object { dtype, shape, data }', name, entry);
 }

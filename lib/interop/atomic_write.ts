@@ -17,6 +17,7 @@ export async function writeAtomically(path: string, write: (file: FileHandle) =>
   const file = await open(draft, 'wx', mode);
   try {
     try {
+      if (mode !== undefined) await file.chmod(mode); // open() takes away what the umask forbids new files
       await write(file);
       await file.sync();
     } finally {
@@ -30,10 +31,10 @@ export async function writeAtomically(path: string, write: (file: FileHandle) =>
 }
 
 interface Place {
-  /** Where a link leads, so that the link stays one. */
+  /** Where a link leads, so that the link stays one; a link that leads nowhere is replaced itself. */
   place: string;
-  /** Who may do what with it. */
-  mode: number;
+  /** Who may do what with the file that is there; undefined where there is none. */
+  mode: number | undefined;
 }
 
 async function placeOf(path: string): Promise<Place> {
@@ -41,7 +42,7 @@ async function placeOf(path: string): Promise<Place> {
   try {
     place = await realpath(path);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { place: path, mode: 0o666 };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { place: path, mode: undefined };
     throw error;
   }
   const found = await stat(place);

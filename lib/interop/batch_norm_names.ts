@@ -18,7 +18,9 @@ export function findBatchNorms(tensors: ReadonlyMap<string, SafetensorsInfo>): s
   const mean = /^(?:(.*)\.)?running_mean$/s;
   const prefixes = [...tensors.keys()].flatMap((name) => {
     const found = mean.exec(name);
-    return found === null ? [] : [found[1] ?? ''];
+    const prefix = found?.[1] ?? '';
+    // '.running_mean' and 'a..running_mean' are tensors that no prefix leads to.
+    return found !== null && entryName(prefix, 'running_mean') === name ? [prefix] : [];
   });
   return prefixes.filter((prefix) => {
     const { shape } = tensors.get(entryName(prefix, 'running_mean'))!;

@@ -14,6 +14,7 @@ import type { BatchNormOptions } from '../layer';
 import { checkShape } from '../shape';
 import type { StateDict } from '../state_dict';
 import { checkBoolean, checkFinite, checkInteger, checkNonNegative, checkOptions, quoted } from '../validate';
+import { checkRange } from './float_values';
 import { importedLayer } from './imported_layer';
 
 /**
@@ -158,7 +159,8 @@ const REFUSED = [
  * @param weights - as `get_weights()` or `getWeights()` gives them: gamma, beta, moving mean, moving variance, each `[C]`; without gamma
  * where `scale` is false, and without beta where `center` is.
  * @throws {BatchNormError} `ERR_INVALID_ARGUMENT` for what has no counterpart here: regularizers, constraints, renorm, virtual batches,
- * synchronization, several axes; and as `new BatchNorm`. `ERR_SHAPE` where weights do not fit each other, `ERR_DTYPE`.
+ * synchronization, several axes; and as `new BatchNorm`. `ERR_SHAPE` where weights do not fit each other, `ERR_DTYPE`, for numbers beyond
+ * the range of the dtype too.
  */
 export function fromKeras(
   config: KerasConfig | Readonly<Record<string, unknown>>,
@@ -244,13 +246,18 @@ function readWeights(weights: unknown, names: readonly KerasWeightName[], dtype:
 
 function readWeight(weight: unknown, name: string, dtype: ParameterDType): HostValues {
   if (Array.isArray(weight) || nameOfTypedArray(weight) !== undefined) {
-    return hostValues(weight, (weight as ArrayLike<unknown>).length, dtype, name);
+    return valuesOf(weight, (weight as ArrayLike<unknown>).length, dtype, name);
   }
   if (typeof weight !== 'object' || weight === null) throw expected('an array of numbers, { shape, data } or a tensor', name, weight);
   const { shape } = weight as { shape?: unknown };
   const [length, ...more] = checkShape(shape, `shape of ${name}`);
   if (length === undefined || more.length > 0) throw expected('one dimension', `shape of ${name}`, shape, 'ERR_SHAPE');
-  return hostValues(dataOf(weight, name), length, dtype, name);
+  return valuesOf(dataOf(weight, name), length, dtype, name);
+}
+
+// As they are given: rounded to float32 here, what is beyond its range would be infinite already.
+function valuesOf(data: unknown, length: number, dtype: ParameterDType, name: string): HostValues {
+  return checkRange(hostValues(data, length, 'float64', name), dtype, name);
 }
 
 // The property `data` of a tensor is a method, which gives a promise.

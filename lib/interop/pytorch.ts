@@ -8,6 +8,7 @@ import { COUNTER, checkState, type LoadableEntry, type StateDict } from '../stat
 import { checkOptions, quoted } from '../validate';
 import { entryName, findBatchNorms, NAMES, PARAMETERS } from './batch_norm_names';
 import { entriesByName } from './by_name';
+import { checkRange } from './float_values';
 import { stateOf } from './layer_or_state';
 import { importedLayer } from './imported_layer';
 import { readLayer } from './layer_state';
@@ -124,10 +125,10 @@ export async function writeStateDict(target: string | URL, layers: WritableLayer
 async function partsOf(layers: unknown): Promise<Map<string, Part[]>> {
   const parts = new Map<string, Part[]>();
   for (const [prefix, layer] of entriesByName(layers, 'layers by name', 'layers')) {
-    const bare = prefix.replace(/\.$/, '');
-    if (parts.has(bare)) throw expected('each layer once', 'layers', layers);
-    const where = `layers[${show(bare)}]`;
-    parts.set(bare, layerParts(bare, await stateOf(layer, where), where));
+    const start = entryName(prefix, ''); // of the names of its tensors, with which readStateDict finds them again
+    if (parts.has(start)) throw expected('each layer once', 'layers', layers);
+    const where = `layers[${show(prefix)}]`;
+    parts.set(start, layerParts(start, await stateOf(layer, where), where));
   }
   return parts;
 }
@@ -147,7 +148,8 @@ function layerParts(prefix: string, state: Readonly<Record<string, unknown>>, wh
     const fullName = entryName(prefix, name);
     if (name === COUNTER) return partOf(fullName, { dtype: 'I64', shape: [], data: entries[name]!.data as BigInt64Array });
     const double = entries[name]!.dtype === 'float64';
-    const data = double ? Float64Array.from(values.get(name)!) : Float32Array.from(values.get(name)!);
+    const given = values.get(name)!;
+    const data = double ? Float64Array.from(given) : Float32Array.from(checkRange(given, 'float32', `${where}.${name}`));
     return partOf(fullName, { dtype: double ? 'F64' : 'F32', shape: [channels], data });
   });
 }

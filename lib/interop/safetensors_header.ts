@@ -191,7 +191,10 @@ export function encodeHeader(
     entries.push([name, { dtype, shape, data_offsets: [begin, begin + byteLength] }]);
     begin += byteLength;
   }
-  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(entries)));
+  const header = Object.fromEntries(entries);
+  const names = Object.keys(header);
+  if (names.length < entries.length) throw expected('each name once', 'tensors', names); // the bytes of the other would belong to none
+  const json = new TextEncoder().encode(JSON.stringify(header));
   const length = Math.ceil(json.length / 8) * 8;
   if (length > LONGEST_HEADER) throw expected(`names and metadata of at most ${LONGEST_HEADER} bytes`, 'tensors', length);
   const bytes = new Uint8Array(8 + length).fill(0x20);

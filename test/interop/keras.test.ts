@@ -145,6 +145,9 @@ describe('a layer from Keras', () => {
     ['no data', 'ERR_INVALID_ARGUMENT', 'beta', {}, [[1, 2], { shape: [2] }, [5, 6], [7, 8]]],
     ['a number as a weight', 'ERR_INVALID_ARGUMENT', 'gamma', {}, [1, 2, 3, 4]],
     ['text in a weight', 'ERR_INVALID_ARGUMENT', 'gamma[1]', {}, [[1, '2'], ...BOTH.slice(1)]],
+    ['numbers beyond float32', 'ERR_DTYPE', 'range of float32 for gamma', {}, [[1, 1e39], ...BOTH.slice(1)]],
+    ['doubles beyond float32', 'ERR_DTYPE', 'range of float32 for beta', {}, [[1, 2], Float64Array.of(3, -1e39), ...BOTH.slice(2)]],
+    ['numbers with a shape beyond float32', 'ERR_DTYPE', 'moving_mean', {}, [[1, 2], [3, 4], { shape: [2], data: [5, 1e39] }, [7, 8]]],
     ['an unknown option', 'ERR_INVALID_ARGUMENT', "Did you mean 'device'", {}, BOTH, { devise: 'cpu' }],
     ['an unknown variance', 'ERR_INVALID_ARGUMENT', 'options.runningVariance', {}, BOTH, { runningVariance: 'sample' }],
   ];
@@ -242,6 +245,8 @@ describe('a layer for Keras', () => {
     ['momentum null', 'cumulative average', { momentum: null }],
     ['a layer without running statistics', 'running statistics', { trackRunningStats: false }],
     ['an activation', 'Activation layer', { activation: 'relu' }],
+    ['renorm', 'no renorm', { renorm: { rMax: 3, dMax: 5 } }],
+    ['virtual batches', 'ghost batches', { virtualBatchSize: 2 }],
   ];
   for (const [title, words, options] of refused) {
     it(`refuses ${title}`, () => expectRejection(toKeras(new BatchNorm(2, { device, ...options })), 'ERR_INVALID_ARGUMENT', words));

@@ -83,6 +83,44 @@ describe('reading batch norms of an ONNX model', () => {
     expect([...found!.state.weight.data]).to.deep.equal([1.5, -2]);
   });
 
+  it('reads a parameter once for all nodes that name it, in float32 and in float64', async () => {
+    const floats = { name: 'value_floats', type: 6, floats: [3, 4] };
+    const double = { name: 'd', dims: [2n], dataType: DATA_TYPE.float64, doubleData: [5, 6] };
+    const node = (name: string, ...input: string[]) => batchNormNode({ name, output: [name], input: ['x', ...input] });
+    const found = await readBatchNorms(
+      modelBytes({
+        node: [
+          { opType: 'Constant', output: ['c'], attribute: [floats] },
+          { opType: 'Identity', input: ['m'], output: ['i'] },
+          node('first', 's', 'c', 'm', 'v'),
+          node('second', 's', 'c', 'i', 'v'),
+          node('third', 's', 'd', 'm', 'v'),
+        ],
+        initializer: [...FOUR, double],
+      }),
+    );
+    const [first, second, third] = found.map(({ state }) => Object.values(state).map(({ data }) => data));
+    for (const [i, data] of second!.entries()) expect(data).to.equal(first![i]);
+    expect(first![1]).to.deep.equal(Float32Array.of(3, 4));
+    expect(third).to.deep.equal(
+      [
+        [1.5, -2],
+        [5, 6],
+        [10, -1],
+        [4, 0.5],
+      ].map((values) => Float64Array.from(values)),
+    );
+  });
+
+  it('walks a long chain of Identity nodes once', async function () {
+    this.timeout(5000); // walked anew for every node it takes longer
+    const chain = Array.from({ length: 8000 }, (_, i) => ({ opType: 'Identity', input: [i === 0 ? 's' : `i${i - 1}`], output: [`i${i}`] }));
+    const ends = Array.from({ length: 3000 }, (_, i) => batchNormNode({ name: `n${i}`, input: ['x', 'i7999', 'i7998', 'i7999', 'v'] }));
+    const found = await readBatchNorms(modelBytes({ node: [...chain, ...ends] }));
+    expect(found.length).to.equal(3000);
+    expect([...found.at(-1)!.state.bias.data]).to.deep.equal([1.5, -2]);
+  });
+
   it('finds all of them, with names for those that have none, and parameters from around a body', async () => {
     const body = { name: 'body', node: [batchNormNode({ name: 'inner', output: ['z'] })], output: [{ name: 'z' }] };
     const found = await readBatchNorms(
@@ -305,6 +343,14 @@ describe('reading an ONNX model from a file', () => {
     }
     await write({ location: 'link.bin' });
     expect([...(await readBatchNorms(model))[0]!.state.weight.data]).to.deep.equal([1, 2]);
+  });
+
+  it('reads external data once for all nodes that name it', async () => {
+    await writeFile(join(folder, 'models', 'data.bin'), new Uint8Array(8));
+    const nodes = ['first', 'second'].map((name) => batchNormNode({ name, output: [name] }));
+    await writeFile(model, modelBytes({ node: nodes, initializer: fourWith(external({ location: 'data.bin' })) }));
+    const [first, second] = await readBatchNorms(model);
+    expect(first!.state.weight.data).to.equal(second!.state.weight.data);
   });
 
   it('reads nothing outside of its folder', async () => {

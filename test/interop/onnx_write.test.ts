@@ -119,6 +119,18 @@ describe('writing a batch norm as an ONNX model', () => {
       () => encodeOnnx({ running_mean: entry([1]) }, { rank: 2 }),
     ],
     ['a state with more', 'ERR_INVALID_ARGUMENT', "unexpected: 'gamma'", () => encodeOnnx({ ...STATE, gamma: entry([1, 2]) }, { rank: 2 })],
+    [
+      'numbers beyond float32',
+      'ERR_DTYPE',
+      'range of float32 for batch_norm.weight',
+      () => encodeOnnx({ ...STATE, weight: entry([1, 1e39]) }, { rank: 2 }),
+    ],
+    [
+      'doubles beyond float32',
+      'ERR_DTYPE',
+      'range of float32 for batch_norm.bias',
+      () => encodeOnnx({ ...STATE, bias: entry(Float64Array.of(1, -1e39)) }, { rank: 2 }),
+    ],
     ['other lengths in a state', 'ERR_SHAPE', 'state.weight', () => encodeOnnx({ ...STATE, weight: entry([1]) }, { rank: 2 })],
     [
       'a state without dimensions',
@@ -323,6 +335,12 @@ describe('putting parameters into an ONNX model', () => {
       'ERR_DTYPE',
       'range of float32',
       () => updateBatchNorms(modelBytes(), new Map([['norm', { ...update, weight: { ...entry([1, 1e300]), dtype: 'float64' } }]])),
+    ],
+    [
+      'numbers that float32 cannot hold',
+      'ERR_DTYPE',
+      'range of float32',
+      () => updateBatchNorms(modelBytes(), new Map([['norm', { ...update, weight: entry([1, 1e300]) }]])),
     ],
     [
       'what a half type cannot hold',

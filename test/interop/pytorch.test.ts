@@ -48,6 +48,10 @@ describe('batch norms of PyTorch models', () => {
       'bare.running_var': float(1),
       xrunning_mean: float(1),
       xrunning_var: float(1),
+      '.running_mean': float(1),
+      '.running_var': float(1),
+      'a..running_mean': float(1),
+      'a..running_var': float(1),
     };
     expect(await batchNormPrefixes(encodeSafetensors({ ...bn, ...others }))).to.have.members(['body.bn', 'bare']);
     expect(await batchNormPrefixes(encodeSafetensors(layer('')))).to.deep.equal(['']);
@@ -142,6 +146,14 @@ describe('batch norms of PyTorch models', () => {
     );
   });
 
+  it('are written under any name so that it finds them again', async () => {
+    const file = path('dots.safetensors');
+    const names = ['', '.', '..', 'a', 'a..', 'a.b'];
+    const state = (value: number) => ({ weight: { dtype: 'float32', shape: [1], data: Float32Array.of(value) } });
+    await writeStateDict(file, Object.fromEntries(names.map((name, i) => [name, state(i)])));
+    for (const [i, name] of names.entries()) expect(await readStateDict(file, name), name).to.deep.equal(state(i));
+  });
+
   it('are written from the Map that loading them gives', async () => {
     const file = path('map.safetensors');
     await writeStateDict(file, await loadBatchNorms(encodeSafetensors(bn), { device }));
@@ -184,6 +196,8 @@ describe('batch norms of PyTorch models', () => {
     await refuse(state({ shape: [1, 1] }), 'ERR_SHAPE', 'weight');
     await refuse(state({ shape: undefined }), 'ERR_SHAPE', 'weight');
     await refuse(state({ data: [1, 2] }), 'ERR_SHAPE', 'length 2');
+    for (const data of [[1e39], Float64Array.of(-1e39)])
+      await refuse(state({ data }), 'ERR_DTYPE', 'range of float32', "layers['a'].weight", '1e+39');
     await refuse({ a: { ...state({}).a, gamma: state({}).a.weight } }, 'ERR_INVALID_ARGUMENT', "'gamma'");
     await refuse({ 'body.bn': state({}).a }, 'ERR_SHAPE', 'body.bn.weight', '[2]');
     await refuse({ 'body.conv': state({}).a }, 'ERR_SHAPE', 'body.conv.weight', '[2, 1, 1, 1]');

@@ -13,7 +13,7 @@ import {
   type SafetensorsTensor,
   writeSafetensors,
 } from '../../lib/interop/safetensors';
-import { STORED } from '../../lib/interop/safetensors_header';
+import { encodeHeader, STORED } from '../../lib/interop/safetensors_header';
 import { round } from '../../lib/validation/number_format';
 import { temporaryFolder } from '../demo/helpers';
 import { expectError, expectRejection } from '../helpers/failure';
@@ -289,6 +289,33 @@ describe('safetensors files', () => {
     expect(new Uint8Array(readFileSync(join(file)))).to.deep.equal(encodeSafetensors({ a: float(3) }));
   });
 
+  it('are for the same users as the file they replace, and as any new file where there is none', async () => {
+    mkdirSync(path('modes'));
+    const file = path('modes/model.safetensors');
+    const modeAfterWriting = async () => {
+      await writeSafetensors(file, { a: float(1) });
+      return statSync(file).mode & 0o777;
+    };
+    const umask = process.umask(0o027);
+    try {
+      expect(await modeAfterWriting()).to.equal(0o640);
+      for (const mode of [0o664, 0o600]) {
+        chmodSync(file, mode);
+        expect(await modeAfterWriting()).to.equal(mode);
+      }
+    } finally {
+      process.umask(umask);
+    }
+  });
+
+  it('take the place of a link that leads nowhere', async () => {
+    mkdirSync(path('links'));
+    symlinkSync('nowhere', path('links/link'));
+    await writeSafetensors(path('links/link'), { a: float(1) });
+    expect(readdirSync(path('links'))).to.deep.equal(['link']);
+    expect((await readSafetensors(path('links/link'))).tensors.get('a')).to.deep.equal(float(1));
+  });
+
   it('are not made of what is none of their tensors', () => {
     const refuse = (tensors: unknown, code: ErrorCode, ...words: string[]) =>
       expectError(() => encodeSafetensors(tensors as never), code, ...words);
@@ -304,6 +331,9 @@ describe('safetensors files', () => {
     refuse({ a: { ...float(1), data: Int32Array.of(1) } }, 'ERR_INVALID_ARGUMENT', 'Float32Array');
     expectError(() => encodeSafetensors({}, { metadata: { a: 1 } } as never), 'ERR_INVALID_ARGUMENT', 'options.metadata');
     expectError(() => encodeSafetensors({}, { meta: {} } as never), 'ERR_INVALID_ARGUMENT', "'meta'");
+    const part = { dtype: 'F32', shape: [1], byteLength: 4 } as const;
+    const twice = [['a', part] as const, ['a', part] as const];
+    expectError(() => encodeHeader(twice, {}), 'ERR_INVALID_ARGUMENT', 'each name once');
   });
 });
 

@@ -2,11 +2,20 @@
 
 import { dirname } from 'node:path';
 import './peer';
-import { fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BatchNormError } from '../../errors';
 import { openSource } from '../byte_source';
 import { checkPath } from '../place';
-import { type AttributeProto, type GraphProto, type ModelProto, ModelSchema, type NodeProto, type TensorProto } from './schema';
+import {
+  type AttributeProto,
+  DATA_TYPE,
+  type GraphProto,
+  type ModelProto,
+  ModelSchema,
+  type NodeProto,
+  type TensorProto,
+  TensorSchema,
+} from './schema';
 
 /** A model, and the folder it lies in where that is known. */
 export interface Source {
@@ -49,18 +58,25 @@ export function encodeModel(model: ModelProto): Uint8Array {
 export interface Scope {
   readonly graph: GraphProto;
   readonly outer: Scope | undefined;
-  readonly initializers: ReadonlyMap<string, TensorProto>;
+  /** Initializers and Constants, by name; and what Identity nodes pass on of them, once it was looked for. */
+  readonly constants: Map<string, Constant>;
   /** The node that computes a value, by the value's name. */
   readonly makers: ReadonlyMap<string, NodeProto>;
+}
+
+/** A value that is known before anything is computed. */
+export interface Constant {
+  readonly tensor: TensorProto;
+  readonly isInitializer: boolean;
 }
 
 /** The model's graph and those inside its nodes (bodies of If, Loop and Scan), from the outside in. */
 export function scopesOf({ graph }: ModelProto): Scope[] {
   const scopes: Scope[] = [];
   const visit = (graph: GraphProto, outer: Scope | undefined): void => {
-    const initializers = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
+    const constants = constantsOf(graph);
     const makers = new Map(graph.node.flatMap((node) => node.output.map((output) => [output, node])));
-    const scope: Scope = { graph, outer, initializers, makers };
+    const scope: Scope = { graph, outer, constants, makers };
     scopes.push(scope);
     for (const { g, graphs } of graph.node.flatMap(({ attribute }) => attribute)) {
       for (const inner of g === undefined ? graphs : [g, ...graphs]) visit(inner, scope);
@@ -68,6 +84,22 @@ export function scopesOf({ graph }: ModelProto): Scope[] {
   };
   if (graph !== undefined) visit(graph, undefined);
   return scopes;
+}
+
+function constantsOf(graph: GraphProto): Map<string, Constant> {
+  const constants = new Map<string, Constant>();
+  for (const node of graph.node) {
+    const tensor = isOperation(node, 'Constant') ? constantOf(node) : undefined;
+    if (tensor !== undefined) for (const output of node.output) constants.set(output, { tensor, isInitializer: false });
+  }
+  for (const tensor of graph.initializer) constants.set(tensor.name, { tensor, isInitializer: true });
+  return constants;
+}
+
+function constantOf(node: NodeProto): TensorProto | undefined {
+  const floats = attributeOf(node, 'value_floats')?.floats;
+  if (floats === undefined) return attributeOf(node, 'value')?.t;
+  return create(TensorSchema, { dims: [BigInt(floats.length)], dataType: DATA_TYPE.float32, floatData: floats });
 }
 
 /** The setting of that name; undefined where the node leaves it to its default. */

@@ -1,10 +1,9 @@
 /** BatchNormalization nodes: what they are called, what they are set to, and where their parameters come from. */
 
-import { create } from '@bufbuild/protobuf';
 import { type BatchNormError, show } from '../../errors';
-import { attributeOf, isOperation, isOwnDomain, type Scope, scopesOf } from './model';
+import { attributeOf, type Constant, isOperation, isOwnDomain, type Scope, scopesOf } from './model';
 import { refused } from './refused';
-import { ATTRIBUTE, type ModelProto, type NodeProto, type TensorProto, TensorSchema } from './schema';
+import { ATTRIBUTE, type ModelProto, type NodeProto } from './schema';
 
 const ONNX_NAMES = { weight: 'scale', bias: 'B', running_mean: 'input_mean', running_var: 'input_var' } as const;
 
@@ -90,44 +89,44 @@ function integer(node: NodeProto, name: string, setting: string, byDefault: numb
 }
 
 /** A parameter where it is kept. */
-export interface Origin {
-  readonly tensor: TensorProto;
-  /** The graph whose initializer it is; undefined for the value of a Constant node. */
-  readonly scope: Scope | undefined;
+export interface Origin extends Constant {
   /** For messages. */
   readonly name: string;
 }
 
 /** Where the parameter comes from: an initializer or a Constant, of this graph or one around it, perhaps by way of Identity nodes. */
 export function originOf(found: Found, parameter: ParameterName): Origin {
-  const { node, scope } = found;
-  const input = node.input[PARAMETERS.indexOf(parameter) + 1]!;
+  const input = found.node.input[PARAMETERS.indexOf(parameter) + 1]!;
   const name = `input ${show(input)} (${ONNX_NAMES[parameter]}) of node ${show(found.name)}`;
-  const passed = new Set<NodeProto>();
+  return { ...constantBehind(found.scope, input, name), name };
+}
+
+function constantBehind(scope: Scope, input: string, name: string): Constant {
+  const passed = new Map<NodeProto, Scope>();
   let wanted = input;
   let place: Scope | undefined = scope;
   while (place !== undefined) {
-    const tensor = place.initializers.get(wanted);
-    if (tensor !== undefined) return { tensor, scope: place, name };
+    const constant = place.constants.get(wanted);
+    if (constant !== undefined) {
+      remember(constant, passed);
+      return constant;
+    }
     const maker = place.makers.get(wanted);
     if (maker === undefined) {
       place = place.outer;
       continue;
     }
-    const constant = isOperation(maker, 'Constant') ? constantOf(maker) : undefined;
-    if (constant !== undefined) return { tensor: constant, scope: undefined, name };
     const next = isOperation(maker, 'Identity') && !passed.has(maker) ? maker.input[0] : undefined;
     if (next === undefined) throw notConstant(name, `the output of ${show(maker.opType)} node ${show(maker.name || wanted)}`);
-    passed.add(maker);
+    passed.set(maker, place);
     wanted = next;
   }
   throw notConstant(name, 'an input of the graph, or nothing');
 }
 
-function constantOf(node: NodeProto): TensorProto | undefined {
-  const floats = attributeOf(node, 'value_floats')?.floats;
-  if (floats === undefined) return attributeOf(node, 'value')?.t;
-  return create(TensorSchema, { dims: [BigInt(floats.length)], dataType: 1, floatData: floats });
+// Many nodes may be at the end of one long chain, which is walked once this way.
+function remember(constant: Constant, passed: ReadonlyMap<NodeProto, Scope>): void {
+  for (const [{ output }, { constants }] of passed) for (const name of output) constants.set(name, constant);
 }
 
 function notConstant(name: string, received: string): BatchNormError {

@@ -4,16 +4,17 @@ import { BatchNorm } from '../../batch_norm';
 import type { HostValues, ParameterDType } from '../../dtype';
 import { BatchNormError, expected } from '../../errors';
 import { checkShape } from '../../shape';
-import { checkState, type LoadableEntry } from '../../state_dict';
+import { checkEntryObject, checkState, type LoadableEntry } from '../../state_dict';
 import { stateOf } from '../layer_or_state';
 import type { ParameterName } from './node';
 
 /** A state by our names, with `running_mean` and `running_var`, as `stateDict()` gives it. */
 export type OnnxState = Readonly<Record<string, LoadableEntry>>;
 
-/** The four, as ONNX wants them: all there, of one type. */
+/** The four, as ONNX wants them: all there. */
 export interface Parameters {
   channels: number;
+  /** Of all of them together; the values are not rounded to it yet. */
   dtype: ParameterDType;
   values: Readonly<Record<ParameterName, HostValues>>;
 }
@@ -22,14 +23,14 @@ export interface Parameters {
 export async function parametersOf(source: unknown, name: string): Promise<Parameters> {
   if (source instanceof BatchNorm) checkTracks(source, name);
   const state = await stateOf(source, name);
-  const { shape, dtype } = checkEntry(state.running_mean, `running_mean of ${name}`);
+  const { shape, dtype } = checkEntryObject(state.running_mean, `running_mean of ${name}`);
   const [channels, ...more] = checkShape(shape, `shape of running_mean of ${name}`);
   if (channels === undefined || channels < 1 || more.length > 0)
     throw expected('[C]', `shape of running_mean of ${name}`, shape, 'ERR_SHAPE');
   const isDouble = Object.values(state).some((entry) => (entry as { dtype?: unknown } | null)?.dtype === 'float64');
   const target = isDouble || dtype === 'float64' ? 'float64' : 'float32';
   const names = ['running_mean', 'running_var', ...['weight', 'bias'].filter((parameter) => Object.hasOwn(state, parameter))];
-  const { values } = checkState(state, names, true, channels, target, true);
+  const { values } = checkState(state, names, true, channels, 'float64', true); // as they are given: it is rounded once, when encoded
   const constant = (value: number) => (target === 'float64' ? new Float64Array(channels) : new Float32Array(channels)).fill(value);
   return {
     channels,
@@ -47,11 +48,6 @@ function checkTracks(layer: BatchNorm, name: string): void {
   if (layer.runningMean !== null) return;
   const message = `Expected a layer with running statistics for ${name} but received ${layer}: what it computes depends on the batch`;
   throw new BatchNormError('ERR_INVALID_ARGUMENT', message);
-}
-
-function checkEntry(value: unknown, name: string): Partial<Record<keyof LoadableEntry, unknown>> {
-  if (typeof value === 'object' && value !== null) return value;
-  throw expected('an object { dtype, shape, data }', name, value);
 }
 
 /** A node's attributes. */

@@ -6,11 +6,12 @@ import type { Device } from '../../device';
 import type { HostValues, ParameterDType } from '../../dtype';
 import { wrongLength } from '../../errors';
 import type { BatchNormOptions } from '../../layer';
-import type { StateEntry } from '../../state_dict';
+import type { LoadableEntry } from '../../state_dict';
 import { checkOptions } from '../../validate';
 import { importedLayer } from '../imported_layer';
 import { readModel } from './model';
-import { type Found, findNodes, type NodeSettings, originOf, PARAMETERS, type ParameterName, settingsOf } from './node';
+import { type Found, findNodes, type NodeSettings, type Origin, originOf, PARAMETERS, type ParameterName, settingsOf } from './node';
+import type { TensorProto } from './schema';
 import { dtypeOf, lengthOf, readValues } from './tensor';
 
 /** Where a layer that comes from elsewhere is to be. */
@@ -22,9 +23,9 @@ export interface Placement {
 }
 
 /** A parameter of a node: an entry of a state. */
-export interface OnnxParameter extends StateEntry {
-  /** C numbers. */
-  data: Float32Array | Float64Array;
+export interface OnnxParameter extends LoadableEntry {
+  /** C numbers, which nodes that name the same initializer share: copy them before you change them. */
+  readonly data: Float32Array | Float64Array;
 }
 
 /** A BatchNormalization node of a model. */
@@ -81,12 +82,32 @@ export class OnnxBatchNorm {
  */
 export async function readBatchNorms(source: string | URL | Uint8Array): Promise<OnnxBatchNorm[]> {
   const { model, folder } = await readModel(source);
+  const values = new SharedValues(folder);
   const found: OnnxBatchNorm[] = [];
-  for (const one of findNodes(model)) found.push(await readNode(one, folder));
+  for (const one of findNodes(model)) found.push(await readNode(one, values));
   return found;
 }
 
-async function readNode(found: Found, folder: string | undefined): Promise<OnnxBatchNorm> {
+/** Each tensor's elements once: in a small file thousands of nodes may name a large one, and copies for all of them would take all memory. */
+class SharedValues {
+  readonly #read = { float32: new Map<TensorProto, HostValues>(), float64: new Map<TensorProto, HostValues>() };
+  readonly #folder: string | undefined;
+
+  /** @param folder - the model's, where it is known. */
+  constructor(folder: string | undefined) {
+    this.#folder = folder;
+  }
+
+  async of({ tensor, name }: Origin, dtype: ParameterDType): Promise<HostValues> {
+    const known = this.#read[dtype].get(tensor);
+    if (known !== undefined) return known;
+    const values = await readValues(tensor, dtype, this.#folder, name);
+    this.#read[dtype].set(tensor, values);
+    return values;
+  }
+}
+
+async function readNode(found: Found, shared: SharedValues): Promise<OnnxBatchNorm> {
   const settings = settingsOf(found);
   const origins = PARAMETERS.map((parameter) => originOf(found, parameter));
   const dtype = origins.some(({ tensor, name }) => dtypeOf(tensor, name) === 'float64') ? 'float64' : 'float32';
@@ -96,6 +117,6 @@ async function readNode(found: Found, folder: string | undefined): Promise<OnnxB
     if (length !== channels) throw wrongLength(name, channels, length);
   }
   const values: HostValues[] = [];
-  for (const { tensor, name } of origins) values.push(await readValues(tensor, dtype, folder, name));
+  for (const origin of origins) values.push(await shared.of(origin, dtype));
   return new OnnxBatchNorm(found, settings, dtype, values);
 }

@@ -1,7 +1,7 @@
 /** The elements of ONNX tensors of one dimension, in and out. */
 
 import { create } from '@bufbuild/protobuf';
-import { bytesPerElement, type DType, type HostValues, type ParameterDType } from '../../dtype';
+import { allocateHost, bytesPerElement, type DType, type HostValues, hostMemory, type ParameterDType } from '../../dtype';
 import { checkRange } from '../float_values';
 import { type HalfDType, halfBits, halfValues } from '../half';
 import { readExternal } from './external';
@@ -34,7 +34,9 @@ export async function readValues(
   const dtype = dtypeOf(tensor, name);
   const length = lengthOf(tensor, name);
   const elements = await elementsOf(tensor, dtype, length, folder, name);
-  return target === 'float64' ? new Float64Array(elements) : new Float32Array(elements);
+  const values = hostMemory(length, target);
+  values.set(elements);
+  return values;
 }
 
 async function elementsOf(
@@ -61,22 +63,21 @@ const isHalf = (dtype: DType): dtype is HalfDType => dtype === 'float16' || dtyp
 const ARRAYS = { float32: Float32Array, float64: Float64Array, float16: Uint16Array, bfloat16: Uint16Array } as const;
 
 function decode(bytes: Uint8Array, dtype: DType): ArrayLike<number> {
-  const elements = new ARRAYS[dtype](new Uint8Array(bytes).buffer); // a copy: they lie at any address
+  const copy = allocateHost(Uint8Array, bytes.length); // they lie at any address
+  copy.set(bytes);
+  const elements = new ARRAYS[dtype](copy.buffer);
   return isHalf(dtype) ? halfValues(elements as Uint16Array, dtype) : elements;
 }
 
-/** A tensor of shape `dims`, one dimension when left out. */
+/** A tensor of shape `dims`, one dimension when left out. @throws {BatchNormError} as {@link encodeChecked}. */
 export function tensorOf(name: string, values: HostValues, dtype: ParameterDType, dims: readonly number[] = [values.length]): TensorProto {
-  const rawData = encode(values, dtype);
+  const rawData = encodeChecked(values, dtype, name);
   return create(TensorSchema, { name, dims: dims.map(BigInt), dataType: DATA_TYPE[dtype], rawData });
 }
 
 /** The elements as raw data, rounded to the type. @throws {BatchNormError} `ERR_DTYPE` where one would become infinite. */
 export function encodeChecked(values: HostValues, dtype: DType, name: string): Uint8Array {
-  return encode(checkRange(values, dtype, name), dtype);
-}
-
-function encode(values: HostValues, dtype: DType): Uint8Array {
+  checkRange(values, dtype, name);
   const elements = isHalf(dtype) ? halfBits(values, dtype) : new ARRAYS[dtype](values);
   return new Uint8Array(elements.buffer);
 }

@@ -95,14 +95,14 @@ function replace(
   { channels, values }: Parameters,
   users: Map<string, number>,
 ): void {
-  const { tensor, scope, name } = originOf(found, parameter);
+  const { tensor, isInitializer, name } = originOf(found, parameter);
   const dtype = dtypeOf(tensor, name);
   const length = lengthOf(tensor, name);
   if (length !== channels) throw wrongLength(`${parameter} of the update of ${show(found.name)}`, length, channels);
   const rawData = encodeChecked(values[parameter], dtype, name);
   const index = PARAMETERS.indexOf(parameter) + 1;
   const input = found.node.input[index]!;
-  if (scope !== undefined && tensor.name === input && users.get(input) === 1) {
+  if (isInitializer && tensor.name === input && users.get(input) === 1) {
     overwrite(tensor, rawData);
     return;
   }
