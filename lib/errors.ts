@@ -8,9 +8,10 @@ import { inspect } from 'node:util';
  * - `ERR_DTYPE`: an element type that does not exist or does not fit
  * - `ERR_DEVICE_MISMATCH`: tensors or streams of different devices in one call
  * - `ERR_DEVICE_UNAVAILABLE`: a device or backend that does not work here; the message says why
- * - `ERR_OUT_OF_MEMORY`: with byte counts
+ * - `ERR_OUT_OF_MEMORY`: the device's memory or the host's; with byte counts, where they are known
  * - `ERR_DISPOSED`: use of a tensor or layer after its disposal
- * - `ERR_STATE`: a call that the present state does not allow, such as backward without a saved forward pass
+ * - `ERR_STATE`: a call that the present state does not allow, such as backward without a saved forward pass, folding a layer without running
+ *   statistics, or reading a file that was cut after it was opened
  * - `ERR_CUDA`, `ERR_CUDNN`: a failure these libraries report
  * - `ERR_ADDON`: the native addon could not be loaded; the message lists what was tried, why it failed and what to do
  */
@@ -27,7 +28,11 @@ export type ErrorCode =
   | 'ERR_CUDNN'
   | 'ERR_ADDON';
 
-/** Every error this package throws, native ones included. */
+/**
+ * Every error this package throws, native ones included. Two kinds come from elsewhere as they are: functions that read and write files reject
+ * with Node.js's own errors too, such as `ENOENT`, and importing a sub-path without the peer dependency it needs throws an Error with code
+ * `MODULE_NOT_FOUND`.
+ */
 export class BatchNormError extends Error {
   /** Always `'BatchNormError'`. */
   declare readonly name: 'BatchNormError';

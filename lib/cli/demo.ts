@@ -45,8 +45,9 @@ export async function run(args: string[]): Promise<void> {
   }
   await prepareReport(options.report);
   const result = await measure(options);
-  await writeFile(options.report, makeReport(result));
+  // First: a report that fails must not take it along.
   process.stdout.write(options.json ? `${JSON.stringify(summarize(result), null, 2)}\n` : describe(result));
+  await writeFile(options.report, makeReport(result));
   for (const { classifier } of result.runs) classifier.dispose();
 }
 

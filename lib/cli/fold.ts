@@ -3,7 +3,7 @@
 import { realpath } from 'node:fs/promises';
 import { findBatchNorms } from '../interop/batch_norm_names';
 import { type SafetensorsFile, withSafetensors } from '../interop/safetensors_file';
-import { writeParts } from '../interop/safetensors_parts';
+import { type Part, writeParts } from '../interop/safetensors_parts';
 import { type FoldCommandOptions, HELP, parseOptions } from './fold/options';
 import { choosePairs, layersOf, list } from './fold/pairs';
 import { foldedParts, type Target, targetOf } from './fold/parts';
@@ -35,11 +35,27 @@ async function checkOut(input: string, out: string): Promise<void> {
   if (same) throw new UsageError(`--out '${out}' is the model itself, which is not overwritten: name another file`);
 }
 
+/** What a wrong name of a file leads to; whatever else the system reports is no fault of the call. */
+const WRONG_CALL: readonly unknown[] = ['ENOENT', 'EACCES', 'ENOTDIR', 'EISDIR', 'EPERM'];
+
 /** Tells of system errors which file they are about: the name of a temporary one would say nothing to the user. */
-function explain(error: unknown, what: string, file: string): unknown {
+function explain(error: unknown, what: 'read' | 'write', file: string): unknown {
   if (!(error instanceof Error && 'syscall' in error)) return error;
   const [reason] = error.message.split(', ');
-  return new UsageError(`cannot ${what} '${file}': ${reason}`, { cause: error });
+  const Explained = 'code' in error && WRONG_CALL.includes(error.code) ? UsageError : Error;
+  return new Explained(`cannot ${what} '${file}': ${reason}`, { cause: error });
+}
+
+/** The part, which says of errors that it was read from this file: it is loaded while another one is written. */
+function readFrom(input: string, part: Part): Part {
+  const load = async () => {
+    try {
+      return await part.load();
+    } catch (error) {
+      throw explain(error, 'read', input);
+    }
+  };
+  return { ...part, load };
 }
 
 function askForPairs(layers: readonly string[], batchNorms: readonly string[]): string {
@@ -55,7 +71,7 @@ async function foldFile(file: SafetensorsFile, options: FoldCommandOptions): Pro
   const pairs = choosePairs(patterns, layers, batchNorms);
   const targets: Target[] = pairs.map((pair) => targetOf(file, pair, options.outputAxis));
   const progress = makeProgress(json);
-  const parts = foldedParts(file, targets, options.eps);
+  const parts = foldedParts(file, targets, options.eps).map((part) => readFrom(input, part));
   try {
     await writeParts(out, parts, file.metadata, progress.step);
   } catch (error) {

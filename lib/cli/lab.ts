@@ -36,8 +36,8 @@ export async function run(args: string[]): Promise<void> {
   }
   if (options.report !== undefined) await prepareReport(options.report);
   const result = await measure(options);
+  process.stdout.write(options.json ? forPrograms(result) : describe(result)); // first: a report that fails must not take it along
   if (options.report !== undefined) await writeFile(options.report, makeReport(result));
-  process.stdout.write(options.json ? forPrograms(result) : describe(result));
 }
 
 async function measure(options: LabOptions): Promise<LabResult> {

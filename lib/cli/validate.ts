@@ -39,10 +39,10 @@ export async function run(args: string[]): Promise<void> {
   if (options.report !== undefined) await prepareReport(options.report);
   const { devices, broken } = options.device === 'auto' ? allDevices() : { devices: [Device.get(options.device)], broken: [] };
   const validation = await validate(options, subjectsOn(devices), broken);
-  if (options.report !== undefined) await writeFile(options.report, makeReport(validation));
   process.stdout.write(options.json ? forPrograms(validation) : describe(validation));
   process.stderr.write(describeFailures(validation));
   if (validation.summary.failures.length > 0) process.exitCode = 1;
+  if (options.report !== undefined) await writeFile(options.report, makeReport(validation)); // last: where it fails, all else is told
 }
 
 interface NotCompared {

@@ -43,8 +43,9 @@ export function parseCsv(text: string, name: string, rules?: Rules): Dataset {
     columns ||= fields.length;
     if (fields.length !== columns) throw new Error(`${where}: expected ${columns} values but found ${fields.length}`);
     const values = fields.map(parse);
-    const bad = values.findIndex((value) => !Number.isFinite(value));
-    if (bad >= 0) throw new Error(`${where}: expected a number in column ${bad + 1} but found '${fields[bad]!.trim()}'`);
+    const bad = values.findIndex((value) => !Number.isFinite(Math.fround(value)));
+    if (bad >= 0)
+      throw new Error(`${where}: expected ${numberWanted(values[bad]!)} in column ${bad + 1} but found '${fields[bad]!.trim()}'`);
     const label = values.pop()!;
     if (!Number.isInteger(label) || label < 0 || label >= classes) {
       throw new Error(`${where}: expected a class from 0 to ${classes - 1} in the last column but found ${label}`);
@@ -63,6 +64,11 @@ function checkRange(values: readonly number[], { least, most }: Rules, where: st
   const bad = values.findIndex((value) => value < least || value > most);
   if (bad < 0) return;
   throw new Error(`${where}: expected a value from ${least} to ${most} in column ${bad + 1} but found ${values[bad]}`);
+}
+
+/** What a field that is none was expected to be. */
+function numberWanted(value: number): string {
+  return Number.isFinite(value) ? 'a number within the range of float32' : 'a number';
 }
 
 function parse(field: string): number {

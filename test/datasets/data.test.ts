@@ -47,6 +47,16 @@ describe('datasets', () => {
       ['a word', 'a,b,class\n1,2,0\n1,two,0', "x.csv, line 3: expected a number in column 2 but found 'two'"],
       ['a gap', '1,2,0\n1,,0', "x.csv, line 2: expected a number in column 2 but found ''"],
       ['an infinity', '1,2,0\n1,Infinity,0', "x.csv, line 2: expected a number in column 2 but found 'Infinity'"],
+      [
+        'more than float32 can hold',
+        '1,2,0\n1,1e39,0',
+        "x.csv, line 2: expected a number within the range of float32 in column 2 but found '1e39'",
+      ],
+      [
+        'less than that',
+        '1,2,0\n-3.5e38,2,0',
+        "x.csv, line 2: expected a number within the range of float32 in column 1 but found '-3.5e38'",
+      ],
       ['a short row', '1,2,0\n\n1,0', 'x.csv, line 3: expected 3 values but found 2'],
       ['a long row', 'a,b,class\n1,2,3,0', 'x.csv, line 2: expected 3 values but found 4'],
       ['half a class', '1,2,0\n1,2,0.5', 'x.csv, line 2: expected a class from 0 to 255 in the last column but found 0.5'],

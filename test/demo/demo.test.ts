@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { expect } from 'chai';
@@ -110,14 +110,26 @@ describe('demo', function () {
     expect(stdout).to.contain('loaded again it gives the same logits bit for bit');
   });
 
-  it('trains on a file, a part of it held back', () => {
+  before(() => {
     const { features, labels, width } = renderDigits(300, new Random(1));
     const rows = [...labels].map((label, row) => [...features.slice(row * width, (row + 1) * width), label].join());
     writeFileSync(path('digits.csv'), rows.join('\n'));
+  });
+
+  it('trains on a file, a part of it held back', () => {
     const result = resultOf(
       cudaBatchnorm('demo', '--data', path('digits.csv'), '--epochs', '1', '--json', '--report', path('r.html'), '--model', path('m')),
     );
     expect(result.data).to.include({ train: 240, test: 60, width: 144 });
+  });
+
+  it('has told its results when the report fails in the end', () => {
+    symlinkSync(path('nowhere/demo.html'), path('broken.html')); // which shows only when it is written
+    const report = ['--report', path('broken.html'), '--model', path('m')];
+    const { status, stdout, stderr } = cudaBatchnorm('demo', '--data', path('digits.csv'), '--epochs', '1', '--json', ...report);
+    expect(status).to.equal(1);
+    expect(stderr).to.contain('ENOENT');
+    expect((JSON.parse(stdout) as Result).runs).to.have.length(4);
   });
 
   it('trains on real handwriting', function () {

@@ -1,8 +1,9 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { expect } from 'chai';
 import { run } from '../../lib/cli/fold';
 import { parseOptions } from '../../lib/cli/fold/options';
-import { choosePairs, parsePattern } from '../../lib/cli/fold/pairs';
+import { choosePairs, layersOf, parsePattern } from '../../lib/cli/fold/pairs';
 import { describe as describeResult } from '../../lib/cli/fold/text';
 import { UsageError } from '../../lib/cli/usage';
 import { halfBits, halfValues } from '../../lib/interop/half';
@@ -34,20 +35,45 @@ describe('the fold command', () => {
 
   async function fold(tensors: Record<string, SafetensorsTensor>, ...args: string[]) {
     await writeSafetensors(input, tensors, { metadata: { format: 'pt' } });
+    const before = readFileSync(input);
     const { status, stdout, stderr } = cudaBatchnorm('fold', input, '--eps', '0.25', '--out', out, ...args);
     expect(stderr).to.equal('');
     expect(status).to.equal(0);
+    expect(readFileSync(input)).to.deep.equal(before);
     return { stdout, ...(await readSafetensors(out)) };
   }
 
   /** In this process, for it is done in no time and prints nothing. */
   async function refusal(...args: string[]): Promise<string> {
-    const error: unknown = await run(args).then(
-      () => expect.fail(`${args.join(' ')} was not refused`),
-      (thrown: unknown) => thrown,
-    );
+    const error = await failure(...args);
     if (!(error instanceof UsageError)) throw error;
     return error.message;
+  }
+
+  async function failure(...args: string[]): Promise<Error> {
+    return run(args).then(
+      () => expect.fail(`${args.join(' ')} was not refused`),
+      (thrown: Error) => thrown,
+    );
+  }
+
+  /** As where the system fails after so many calls of this method of open files. */
+  async function failing<T>(method: 'read' | 'write', calls: number, code: string, action: () => Promise<T>): Promise<T> {
+    const some = await open(input);
+    const handles = Object.getPrototypeOf(some) as FileHandle;
+    await some.close();
+    const sound = handles[method] as (...args: unknown[]) => Promise<unknown>;
+    let left = calls;
+    const broken = async function (this: FileHandle, ...args: unknown[]) {
+      if (left-- > 0) return sound.apply(this, args);
+      throw Object.assign(new Error(`${code}: something is wrong, ${method}`), { code, syscall: method });
+    };
+    Object.assign(handles, { [method]: broken });
+    try {
+      return await action();
+    } finally {
+      Object.assign(handles, { [method]: sound });
+    }
   }
 
   it('gives a layer the batch norm’s work, with a bias, and leaves all else as it was', async () => {
@@ -67,7 +93,6 @@ describe('the fold command', () => {
     expect(stdout)
       .to.match(/conv1 +\[2, 1, 1, 2\] +F32 +bn1\n/)
       .and.contain('Batch norms that remain: bn2.');
-    expect(new Uint8Array(readFileSync(input)).length).to.be.greaterThan(0);
   });
 
   it('folds into a bias that is there, along any axis, in every precision, and prints JSON', async () => {
@@ -163,6 +188,56 @@ describe('the fold command', () => {
     );
   });
 
+  it('keeps stars apart where there are several, and fits what a regular expression fits', () => {
+    const names = ['', 'a', 'b'].flatMap((one) => ['', 'a', 'b'].flatMap((two) => ['', 'a', 'b', 'ab'].map((rest) => one + two + rest)));
+    const chosen = (pattern: string, layer: string, norm: string) => {
+      try {
+        return choosePairs([parsePattern(pattern)], [layer], [norm]).length === 1;
+      } catch (error) {
+        if (error instanceof UsageError) return false;
+        throw error;
+      }
+    };
+    const wanted = (pattern: string, layer: string, norm: string) => {
+      const [left, right] = pattern.split('=').map((side) => side.split('*'));
+      const repeated = right!.reduce((before, literal, star) => `${before}(?:\\${star})${literal}`);
+      return new RegExp(`^${left!.join('(.*)')}=${repeated}$`).test(`${layer}=${norm}`);
+    };
+    for (const pattern of ['ab=ba', '*=*', 'a*=*b', 'a*a=b*b', 'ab*b=a*', '**=*a*', '*a*=*b*', 'a*b*=*a*', '*b*b*=*a**', '**ab=*a*b']) {
+      let count = 0;
+      for (const layer of names) {
+        for (const norm of names) {
+          const found = chosen(pattern, layer, norm);
+          if (found) count += 1;
+          expect(found, `${pattern}: ${layer} and ${norm}`).to.equal(wanted(pattern, layer, norm));
+        }
+      }
+      expect(count, pattern).to.be.greaterThan(0);
+    }
+    const [layers, norms] = [
+      ['a.conv.x', 'ab.conv.y', 'a.conv.y'],
+      ['norm_a_x', 'norm_a_y', 'norm_ab_y', 'norm_ab_yz'],
+    ];
+    const pairs = choosePairs([parsePattern('*.conv.*=norm_*_*')], layers, norms);
+    expect(pairs.map(({ batchNorm }) => batchNorm)).to.deep.equal(['norm_a_x', 'norm_ab_y', 'norm_a_y']);
+  });
+
+  it('finds the pairs of a model with very many layers', () => {
+    const count = 40_000;
+    const info = (shape: number[]) => ({ dtype: 'F32' as const, shape, byteLength: 4 });
+    const names = Array.from({ length: count }, (_, index) => `block${index}`);
+    const norms = names.map((name) => `${name}.bn1`);
+    const tensors = new Map([
+      ...names.map((name) => [`${name}.conv1.weight`, info([1, 1])] as const),
+      ...norms.map((name) => [`${name}.weight`, info([1, 1])] as const),
+    ]);
+    const layers = layersOf(tensors, norms);
+    expect(layers).to.have.length(count);
+    const pairs = choosePairs([parsePattern('*.conv1=*.bn1')], layers, norms);
+    expect(pairs).to.have.length(count);
+    expect(pairs.at(-1)).to.deep.equal({ layer: `block${count - 1}.conv1`, batchNorm: `block${count - 1}.bn1` });
+  });
+
   it('looks through stars by the dozen in no time', () => {
     const name = 'a'.repeat(200);
     const stars = '*a'.repeat(30);
@@ -199,6 +274,20 @@ describe('the fold command', () => {
     );
     expect(readFileSync(input)).to.deep.equal(before);
     expect(existsSync(target)).to.equal(false);
+  });
+
+  it('has failed where the system fails, which is no wrong call, and names the file', async () => {
+    await writeSafetensors(input, { 'conv1.weight': conv, ...norm('bn1') });
+    const target = path('refused.safetensors');
+    const args = [input, '--pairs', 'conv1=bn1', '--out', target];
+    const full = await failing('write', 1, 'ENOSPC', () => failure(...args));
+    expect(full).to.not.be.instanceOf(UsageError);
+    expect(full.message).to.equal(`cannot write '${target}': ENOSPC: something is wrong`);
+    const header = 2; // read() calls; those that follow read tensors, while the other file is written
+    const lost = await failing('read', header, 'EIO', () => failure(...args));
+    expect(lost).to.not.be.instanceOf(UsageError);
+    expect(lost.message).to.equal(`cannot read '${input}': EIO: something is wrong`);
+    expect(readdirSync(path('.')).filter((name) => name.endsWith('.tmp') || name.startsWith('refused'))).to.deep.equal([]);
   });
 
   it('refuses a model that does not fit, in words, and writes nothing', async () => {

@@ -1,8 +1,27 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { parseOptions } from '../../lib/cli/lab/options';
+import { prepareReport } from '../../lib/cli/report_file';
+import { UsageError } from '../../lib/cli/usage';
 import { experiments } from '../../lib/lab';
 import { cudaBatchnorm, temporaryFolder } from '../demo/helpers';
+
+/** Root may write everything; then somebody else does it. */
+async function withoutPrivilege<T>(action: () => Promise<T>): Promise<T> {
+  if (process.geteuid!() !== 0) return action();
+  process.seteuid!(65534);
+  try {
+    return await action();
+  } finally {
+    process.seteuid!(0);
+  }
+}
+
+async function refusalOf(report: string): Promise<string> {
+  const error: unknown = await prepareReport(report).catch((thrown: unknown) => thrown);
+  if (!(error instanceof UsageError)) return expect.fail(`'${report}' was not refused`);
+  return error.message;
+}
 
 const CHEAP = ['statistics', 'gradients'];
 
@@ -98,5 +117,29 @@ describe('the lab command', () => {
     const { status, stderr } = cudaBatchnorm('lab', '--quick', '--report', '/proc/none/lab.html');
     expect(status).to.equal(2);
     expect(stderr).to.contain("the file of --report, '/proc/none/lab.html', cannot be written");
+  });
+
+  it('finds out before it starts that a report that is there may not be written, and leaves it as it is', async () => {
+    const report = path('old.html');
+    writeFileSync(report, 'old', { mode: 0o444 });
+    chmodSync(path('.'), 0o755);
+    expect(await withoutPrivilege(() => refusalOf(report))).to.contain(`'${report}', cannot be written: EACCES`);
+    expect(await refusalOf('/dev/null')).to.contain("'/dev/null', cannot be written: it is no ordinary file");
+    expect(await refusalOf(path('.'))).to.contain('it is no ordinary file');
+    chmodSync(report, 0o644);
+    await prepareReport(report);
+    expect(readFileSync(report, 'utf8')).to.equal('old');
+    await prepareReport(path('new.html'));
+    expect(existsSync(path('new.html'))).to.equal(false);
+  });
+
+  it('has told its results when the report fails in the end', () => {
+    symlinkSync(path('nowhere/lab.html'), path('broken.html')); // which shows only when it is written
+    const { status, stdout, stderr } = cudaBatchnorm(
+      ...['lab', '--quick', '--only', CHEAP[0]!, '--device', 'cpu', '--json', '--report', path('broken.html')],
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.contain('ENOENT');
+    expect(JSON.parse(stdout).experiments).to.have.length(1);
   });
 });

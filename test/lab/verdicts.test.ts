@@ -92,6 +92,16 @@ describe('verdicts of the lab', () => {
     expect(gradients.judge([relu, norms('tanh', [1, 2], [1, 2])]).shown).to.equal(false);
     expect(gradients.judge([norms('relu', [0, 1], [1, 2])]).shown).to.equal(true); // it vanished
     expect(gradients.judge([norms('relu', [0, 1], [0, 1])]).shown).to.equal(false);
+    // It vanished with and without: no advantage, whichever activation comes first.
+    const vanished = norms('tanh', [0, 1], [0, 1]);
+    for (const starts of [
+      [relu, vanished],
+      [vanished, relu],
+    ]) {
+      const { shown, numbers } = gradients.judge(starts);
+      expect(shown).to.equal(false);
+      expect(numbers[0]!.value).to.equal(0);
+    }
     // Each scale is even, and they are far from each other: that is vanishing too.
     const even = [norms('relu', [1e-9, 1e-9], [1, 1]), norms('relu', [1, 1], [1, 1])];
     expect(gradients.judge(even).shown).to.equal(true);

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { fits } from '../../lib/cli/pattern';
@@ -107,6 +107,16 @@ describe('the validate command', () => {
     expect(readFileSync(file, 'utf8'))
       .to.match(/^<!doctype html>/)
       .and.to.not.match(/NaN|undefined|\[object/);
+  });
+
+  it('has told its results when the report fails in the end', () => {
+    symlinkSync(path('nowhere/report.html'), path('broken.html')); // which shows only when it is written
+    const { status, stdout, stderr } = cudaBatchnorm(
+      ...['validate', '--quick', '--device', 'cpu', '--only', 'training/float32/*', '--json', '--report', path('broken.html')],
+    );
+    expect(status).to.equal(1);
+    expect(stderr).to.contain('ENOENT');
+    expect(JSON.parse(stdout).passed).to.equal(true);
   });
 
   it('says at once where the report cannot be written', () => {

@@ -41,7 +41,7 @@ export function judge(starts: readonly Norms[]): Judgement {
     const of = (kind: 'plain' | 'normalized') =>
       median(some[0]![kind].map((_, repeat) => spread(some.flatMap((start) => start[kind][repeat]!))));
     const [without, within] = [of('plain'), of('normalized')];
-    return { activation, without, within, ratio: without / within };
+    return { activation, without, within, ratio: within === Infinity ? 0 : without / within }; // both may have vanished: ∞ / ∞ is no number
   });
   const least = overall.reduce((least, one) => (one.ratio < least.ratio ? one : least));
   const worse = overLayers.filter(({ without, within }) => within > without);
