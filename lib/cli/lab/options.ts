@@ -21,7 +21,7 @@ Puts what is said of batch norm to the test: each claim is an experiment on smal
 A verdict follows from the numbers by a criterion that was set before: 'shown', or 'not shown'. Networks are small and trainings short, so a
 verdict is about these networks and this data; other seeds (--seed) tell how much of it is chance.
 
-  --quick            smaller and fewer trainings: a minute or two instead of a quarter of an hour
+  --quick            smaller and fewer trainings: a minute or two instead of some seven on two cores
   --only NAMES       only these experiments, separated by commas; * stands for anything: 'depth,*-rate'
   --seed N           of pictures, weights and order (1). The same seed gives the same numbers
   --data FILE        on the digits of this file: lines of 64 values from 0 to 16 and the digit, separated by commas, as in optdigits of the
