@@ -77,7 +77,7 @@ export class BatchNorm extends Layer {
    * Where several layers follow each other, go from the first to the last: what reaches a layer depends on those before it.
    *
    * @param batches - inputs of this layer, as {@link BatchNorm.forward} takes them, of any sizes. They remain the caller's; each is read before the next is asked for.
-   * @throws {BatchNormError} by rejection, and then nothing has changed: `ERR_STATE` without running statistics, `ERR_INVALID_ARGUMENT` where there are no values at all,
+   * @throws {BatchNormError} by rejection, and then nothing has changed: `ERR_STATE` without running statistics and while a graph is captured on the device, `ERR_INVALID_ARGUMENT` where there are no values at all,
    * `ERR_SHAPE` where there is one value per channel in all; and as {@link BatchNorm.forward}. What `batches` throws is thrown on.
    */
   async recalibrate(batches: Iterable<Tensor> | AsyncIterable<Tensor>, options?: RecalibrateOptions): Promise<void> {

@@ -1,8 +1,8 @@
 import { inspect } from 'node:util';
 import type { Activation } from './activation';
 import type { BackendName } from './backend';
-import type { Cell } from './cell';
 import { refuseCapture } from './capture';
+import type { Cell } from './cell';
 import { checkDevice, type Device, streamOf } from './device';
 import { checkParameterDType, type ParameterDType } from './dtype';
 import { BatchNormError, expected } from './errors';
@@ -256,7 +256,7 @@ export abstract class Layer implements Disposable {
   protected forwardIn(cell: Cell, input: Tensor, options: ForwardOptions | undefined): Tensor {
     checkOptions(options, FORWARD_OPTIONS);
     checkTensor(input, 'input', this.device);
-    const ofBatch = this.#training || this.running.length === 0;
+    const ofBatch = this.#training || cell.running === null;
     const problem = this.#problemOf(input, ofBatch ? this.settings : undivided(this.settings), 'input');
     const weight = this.#own(this.weight, 'weight');
     const bias = this.#own(this.bias, 'bias');

@@ -65,7 +65,9 @@ export class RecurrentBatchNorm extends Layer {
     this.checkAlive();
     const cell = this.#cellOf(step);
     const output = this.forwardIn(cell, input, options);
-    this.#keep(step, cell);
+    // Steps may go on for ever: only those with a saved pass are kept.
+    if (cell.holdsPass) this.#cells.set(step, cell);
+    else this.#cells.delete(step);
     return output;
   }
 
@@ -79,9 +81,8 @@ export class RecurrentBatchNorm extends Layer {
    */
   backward(gradOutput: Tensor, step: number, options?: BackwardOptions): Gradients {
     this.checkAlive();
-    const cell = this.#cellOf(step);
-    const gradients = this.backwardIn(cell, gradOutput, options);
-    this.#keep(step, cell);
+    const gradients = this.backwardIn(this.#cellOf(step), gradOutput, options);
+    this.#cells.delete(step);
     return gradients;
   }
 
@@ -150,12 +151,6 @@ export class RecurrentBatchNorm extends Layer {
 
   #cellOf(step: number): Cell {
     return this.#cells.get(checkInteger(step, 'step', 0)) ?? new Cell(this.#runningAt(step));
-  }
-
-  // Steps may go on for ever: only those with a saved pass are kept.
-  #keep(step: number, cell: Cell): void {
-    if (cell.holdsPass) this.#cells.set(step, cell);
-    else this.#cells.delete(step);
   }
 
   #runningAt(step: number): RunningStatistics | null {

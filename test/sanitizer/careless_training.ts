@@ -5,7 +5,7 @@ import { BatchNorm, Tensor } from '../../lib/index';
 import { device, emulated } from '../helpers/device';
 import { normals } from '../helpers/random';
 
-const SHAPE = emulated ? [4, 16, 7, 7] : [8, 16, 15, 15]; // emulated, a value takes a hundred times as long
+const SHAPE = emulated ? [4, 16, 7, 7] : [8, 16, 15, 15]; // the emulator takes a second for some million values, sanitized many more
 const SIZE = SHAPE.reduce((product, length) => product * length);
 
 /** What a training run ends with; the same for each run of the same number of steps. */
